@@ -26,7 +26,10 @@ type Model struct {
 	// TFLite Metadata a ZIP of associated files. Nil for most models.
 	Trailer []byte
 
-	rest *schema.ModelT // fields no pass reads
+	// metadataBuffers are the blobs of a field that older tools filled beside
+	// Metadata. They are written back.
+	metadataBuffers [][]byte
+	rest            *schema.ModelT // fields no pass reads
 }
 
 // Graph is one subgraph. Ops stand in execution order.
@@ -88,7 +91,10 @@ type Quantization struct {
 	// computes with them.
 	Min, Max []float32
 
-	details *schema.QuantizationDetailsT
+	// details and the tensors it names are block-wise or custom quantization.
+	// Scale is empty then.
+	details       *schema.QuantizationDetailsT
+	scales, zeros *Tensor
 }
 
 // Signature is a named entry point: names for a graph's inputs and outputs.
@@ -293,6 +299,12 @@ func (g *Graph) clone(tensors map[*Tensor]*Tensor) *Graph {
 	}
 	c := *g
 	c.order = list(g.order)
+	for _, t := range c.order {
+		if t.Quant != nil {
+			q := list([]*Tensor{t.Quant.scales, t.Quant.zeros})
+			t.Quant.scales, t.Quant.zeros = q[0], q[1]
+		}
+	}
 	c.Inputs, c.Outputs, c.loose = list(g.Inputs), list(g.Outputs), list(g.loose)
 	c.Ops = make([]*Op, len(g.Ops))
 	for i, op := range g.Ops {
@@ -318,6 +330,7 @@ func (t *Tensor) Clone() *Tensor {
 	c.Signature = slices.Clone(t.Signature)
 	if t.Quant != nil {
 		q := *t.Quant
+		q.Scale, q.Zero = slices.Clone(q.Scale), slices.Clone(q.Zero)
 		c.Quant = &q
 	}
 	return &c

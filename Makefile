@@ -1,0 +1,104 @@
+# make          build bin/dfq and run it on the model in testdata
+# make test     every test, and a short run of each fuzz target
+# make check    formatting, vet, staticcheck, go.mod, generated code, sizes
+# make env      what to evaluate for plain go commands:  eval "$(make env)"
+#
+# Needed: Go, a C compiler, npm (for the TensorFlow Lite C library).
+# TFLITE_DIR=/path takes your own libtensorflowlite_c instead: a folder with
+# include/tensorflow/lite/... and lib/libtensorflowlite_c.so (.dylib on macOS).
+
+ifdef TFLITE_DIR
+LIB := $(abspath $(TFLITE_DIR))
+else
+LIB := $(CURDIR)/.tflite
+STAMP := .tflite/integrity
+endif
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME = 5s
+
+# A binary looks for the library beside itself, then in the checkout.
+HERE := $(if $(filter Darwin,$(shell uname -s)),@loader_path,$$ORIGIN)
+export CGO_CFLAGS := -O2 -g '-I$(LIB)/include' '-I$(CURDIR)/tflite/interp/include'
+export CGO_LDFLAGS := '-L$(LIB)/lib' '-Wl,-rpath,$(HERE)' '-Wl,-rpath,$(LIB)/lib'
+
+.PHONY: all setup build env test test-go test-tflite test-fuzz models race bench fuzz \
+	check check-format check-vet check-mod check-generate size clean
+
+all: build
+	bin/dfq convert testdata/digits.tflite -o bin/digits_int8.tflite
+	bin/dfq verify testdata/digits.tflite bin/digits_int8.tflite --images testdata/digits --labels testdata/digits/labels.txt
+
+setup: $(STAMP)
+	@ls '$(LIB)'/lib/libtensorflowlite_c.* >/dev/null
+
+.tflite/integrity: tflite/interp/fetch/main.go
+	@echo 'fetching the TensorFlow Lite C library with npm' >&2
+	@CGO_ENABLED=0 go run ./tflite/interp/fetch -dir .tflite
+	@touch $@
+
+build: setup
+	mkdir -p bin
+	go build -tags tflite -o bin/dfq ./cmd/dfq
+	cp -f '$(LIB)'/lib/libtensorflowlite_c.* bin/
+
+# The values are quoted twice: for the shell, and inside for the go command.
+env: setup
+	@printf 'export CGO_ENABLED=1 CGO_CFLAGS="%s" CGO_LDFLAGS="%s"\n' "$$CGO_CFLAGS" "$$(printf %s "$$CGO_LDFLAGS" | sed 's/\$$/\\$$/g')"
+
+test: test-go test-tflite test-fuzz
+
+test-go:
+	CGO_ENABLED=0 go test ./...
+
+test-tflite: setup
+	go test -tags tflite ./...
+
+# The real models beside the checkout, each by name.
+models: setup
+	go test -tags tflite -count 1 -v -run Shared ./...
+
+race: setup
+	go test -race -tags tflite ./...
+
+bench: setup
+	go test -tags tflite -run '^$$' -bench . -benchmem ./...
+
+test-fuzz:
+	@go list ./... | while read -r pkg; do \
+		for f in $$(CGO_ENABLED=0 go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
+			echo "go test -fuzz $$f -fuzztime $(FUZZTIME) $$pkg"; \
+			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+		done \
+	done
+
+fuzz:
+	$(MAKE) test-fuzz FUZZTIME=2m
+
+check: check-format check-vet check-mod check-generate size
+
+check-format:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
+
+check-vet: setup
+	CGO_ENABLED=0 go vet ./...
+	go vet -tags tflite ./...
+	CGO_ENABLED=0 $(STATICCHECK) ./...
+	$(STATICCHECK) -tags tflite ./...
+
+check-mod:
+	go mod tidy -diff
+
+# Only this version of flatc writes the very same file.
+check-generate:
+	@case "$$(flatc --version 2>&1)" in \
+	*' 2.0.8') \
+		old=$$(mktemp) && cp schema/schema_generated.go "$$old" && go generate ./schema && \
+		{ cmp schema/schema_generated.go "$$old" && rm "$$old" || { echo 'schema_generated.go was not current; it is now'; rm "$$old"; exit 1; }; } ;; \
+	*) echo 'generated code not compared: that needs flatc 2.0.8 (Debian: flatbuffers-compiler)' ;; \
+	esac
+
+size:
+	@CGO_ENABLED=0 go run ./internal/size
+
+clean:
+	rm -rf bin .tflite

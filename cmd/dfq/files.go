@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"dfq/tflite"
+
+	"golang.org/x/term"
+)
+
+// standard names stdin or stdout in place of a file.
+const standard = "-"
+
+// maxModel is the largest file that is read: offsets in a FlatBuffer have 31
+// bits.
+const maxModel = 1<<31 - 1
+
+// modelFile is a model and the bytes it came from.
+type modelFile struct {
+	name  string
+	data  []byte
+	info  fs.FileInfo // nil if it came from no file
+	model *tflite.Model
+}
+
+// readModel reads a model from a file, or from stdin for "-".
+func readModel(name string, stdin io.Reader) (*modelFile, error) {
+	f := &modelFile{name: name}
+	var err error
+	if name == standard {
+		f.name = "stdin"
+		err = f.readStdin(stdin)
+	} else {
+		err = f.readFile(name)
+	}
+	if err == nil {
+		f.model, err = tflite.Decode(f.data)
+	}
+	if err == nil {
+		err = f.model.Validate()
+	}
+	var path *fs.PathError
+	if err != nil && !errors.As(err, &path) { // which names the file already
+		err = fmt.Errorf("%s: %w", f.name, err)
+	}
+	return f, err
+}
+
+func (f *modelFile) readStdin(stdin io.Reader) (err error) {
+	if file, ok := stdin.(*os.File); ok {
+		if term.IsTerminal(int(file.Fd())) {
+			return usagef("a terminal, from which no model is read")
+		}
+		if f.info, err = file.Stat(); err != nil {
+			return err
+		}
+	}
+	f.data, err = readAll(stdin)
+	return err
+}
+
+func (f *modelFile) readFile(name string) (err error) {
+	if f.info, err = os.Stat(name); err != nil {
+		return err
+	}
+	switch mode := f.info.Mode(); {
+	case mode.IsDir():
+		return errors.New("a directory, not a model")
+	case mode&(fs.ModeDevice|fs.ModeSocket) != 0:
+		return errors.New("neither a file nor a pipe")
+	case f.info.Size() > maxModel:
+		return errTooLarge
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	f.data, err = readAll(file)
+	return err
+}
+
+var errTooLarge = errors.New("larger than the 2 GiB that a model can have")
+
+// readAll reads a model to its end. It stops after the first bytes of what is
+// no model: a stream may have no end.
+func readAll(r io.Reader) ([]byte, error) {
+	b := bufio.NewReader(io.LimitReader(r, maxModel+1))
+	const identified = 8 // the root offset and the file identifier
+	if head, err := b.Peek(identified); err == nil && string(head[4:]) != "TFL3" {
+		_, err := tflite.Decode(head)
+		return nil, err
+	}
+	data, err := io.ReadAll(b)
+	if err == nil && len(data) > maxModel {
+		err = errTooLarge
+	}
+	return data, err
+}
+
+// sameFile reports whether a file of that name exists and is the one described
+// by info, under whatever name.
+func sameFile(info fs.FileInfo, name string) bool {
+	other, err := os.Stat(name)
+	return err == nil && info != nil && os.SameFile(info, other)
+}
+
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// A result is a file to be written.
+type result struct {
+	name string // "-" for stdout
+	data []byte
+}
+
+// writeResults writes all files or none: each goes beside its target first and
+// takes its place when all are there. An interrupt meanwhile leaves nothing.
+func writeResults(ctx context.Context, stdout io.Writer, results ...result) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var pending []*pendingFile
+	for _, r := range results {
+		if r.name == standard {
+			continue
+		}
+		p, err := newPending(r.name, r.data)
+		if err != nil {
+			return err
+		}
+		defer p.discard()
+		pending = append(pending, p)
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	for _, r := range results {
+		if r.name == standard {
+			if _, err := io.Copy(stdout, bytes.NewReader(r.data)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range pending {
+		if err := p.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pendingFile is a complete file that has not yet taken its target's place.
+type pendingFile struct {
+	temp, target string
+	direct       []byte // for a pipe or device, which nothing can take the place of
+}
+
+func newPending(target string, data []byte) (*pendingFile, error) {
+	if linked, err := filepath.EvalSymlinks(target); err == nil {
+		target = linked // or the link would be replaced
+	}
+	old, err := os.Stat(target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		old = nil
+	case err != nil:
+		return nil, err
+	case old.IsDir():
+		return nil, fmt.Errorf("%s: a directory", target)
+	case !old.Mode().IsRegular():
+		return &pendingFile{target: target, direct: data}, nil
+	default:
+		// A rename asks nobody whether the old file may be written.
+		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		f.Close()
+	}
+	p := &pendingFile{target: target}
+	// Created by hand, since os.CreateTemp ignores the umask.
+	p.temp = filepath.Join(filepath.Dir(target), fmt.Sprintf(".dfq-%016x.tmp", rand.Uint64()))
+	f, err := os.OpenFile(p.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(f, data, old); err != nil {
+		p.discard()
+		return nil, err
+	}
+	return p, nil
+}
+
+// fill writes and closes f; it gets the permissions of the file it replaces.
+func fill(f *os.File, data []byte, old fs.FileInfo) error {
+	_, err := f.Write(data)
+	if err == nil && old != nil {
+		err = f.Chmod(old.Mode().Perm())
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (p *pendingFile) commit() error {
+	if p.temp == "" {
+		return os.WriteFile(p.target, p.direct, 0)
+	}
+	return os.Rename(p.temp, p.target)
+}
+
+// discard removes what commit has not moved away.
+func (p *pendingFile) discard() {
+	if p.temp != "" {
+		os.Remove(p.temp)
+	}
+}

@@ -1,0 +1,121 @@
+// Command dfq turns a float .tflite model into a fully INT8 one without any
+// data, checks the result in the TensorFlow Lite interpreter, and shows what is
+// in a model.
+//
+// Manners: models and tables go to stdout or a file, words to stderr, as
+// "dfq: …" and "dfq: hint: …". A file is replaced as a whole or not at all. The
+// exit code is 0 if all went well, 1 if it failed or a bar was missed, 2 if the
+// command line was wrong. Nothing is ever asked.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the whole program but for the process.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if bug := recover(); bug != nil { // Go's own exit code for it is that of wrong usage
+			fmt.Fprintf(stderr, "dfq: this is a bug of dfq: %v\n%s", bug, debug.Stack())
+			code = exitFailed
+		}
+	}()
+	root := newRoot()
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	started := markStart(root)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "dfq: %v\n", err)
+	var usage usageError
+	isUsage := !*started || errors.As(err, &usage)
+	var hinted hintedError
+	switch {
+	case errors.As(err, &hinted):
+		fmt.Fprintf(stderr, "dfq: hint: %s\n", hinted.hint)
+	case isUsage:
+		fmt.Fprintf(stderr, "dfq: hint: see %q\n", cmd.CommandPath()+" --help")
+	}
+	if isUsage {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dfq",
+		Short: "Data-Free Quantization of TensorFlow Lite models",
+		Long: `dfq turns a float .tflite model into a fully INT8 one without any data
+(Data-Free Quantization), checks it against the float model in the
+TensorFlow Lite interpreter, and shows what is in a model.
+
+Exit codes: 0 done, 1 failed or below a stated bar, 2 wrong usage.`,
+		Example: `  dfq convert model.tflite
+  dfq verify model.tflite model_int8.tflite
+  dfq inspect model_int8.tflite`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q", args[0])
+			}
+			return errors.New("a command is missing: convert, verify or inspect")
+		},
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args lets nothing through
+	}
+	root.SetVersionTemplate("dfq {{.Version}}\n")
+	root.AddCommand(newConvert(), newVerify(), newInspect(), newVersion())
+	return root
+}
+
+// markStart returns a flag that is set as soon as a subcommand begins. An error
+// before that is cobra's, of the command line.
+func markStart(root *cobra.Command) *bool {
+	started := new(bool)
+	for _, cmd := range root.Commands() {
+		act := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*started = true
+			return act(cmd, args)
+		}
+	}
+	return started
+}
+
+// usageError is a wrong command line that only a subcommand can tell.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// hintedError is an error with what to do about it.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e hintedError) Unwrap() error { return e.error }
+
+// completeModels completes file arguments.
+func completeModels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"tflite"}, cobra.ShellCompDirectiveFilterFileExt
+}

@@ -1,0 +1,38 @@
+package dfq
+
+import (
+	"math"
+
+	"dfq/tflite"
+)
+
+// quantizeBiases writes every bias as int32 at scale s_in·s_w of its channel.
+// quantizeWeights has made the scales wide enough.
+func quantizeBiases(j *job) error {
+	j.biases = map[*tflite.Tensor][]int32{}
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		bias, w := op.Inputs[f.bias], op.Inputs[f.weights]
+		input := op.Inputs[f.input].Quant.Scale[0]
+		scales := make([]float32, len(w.Quant.Scale))
+		for c, s := range w.Quant.Scale {
+			scales[c] = input * s
+		}
+		bias.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales))}
+		j.biases[bias] = quantizeBias(bias.Floats(), scales)
+	}
+	return nil
+}
+
+// quantizeBias rounds b to int32 at one scale per entry, or one for all.
+func quantizeBias(b []float32, scales []float32) []int32 {
+	q := make([]int32, len(b))
+	for c, x := range b {
+		v := math.Round(float64(x) / float64(scales[min(c, len(scales)-1)]))
+		q[c] = int32(math.Max(-math.MaxInt32, math.Min(math.MaxInt32, v)))
+	}
+	return q
+}

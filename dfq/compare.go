@@ -1,0 +1,200 @@
+package dfq
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"dfq/tflite"
+)
+
+// Diff says how far one model's outputs are from another's on the same inputs.
+type Diff struct {
+	Samples int          `json:"samples"`
+	Outputs []OutputDiff `json:"outputs"`
+}
+
+// OutputDiff is the difference of one output, over all samples, real domain.
+type OutputDiff struct {
+	Name      string  `json:"name"`
+	SQNR      float64 `json:"sqnr_db"`    // 10·log10(Σ want² / Σ (want−got)²); 200 for equal outputs
+	MeanError float64 `json:"mean_error"` // mean |want−got|
+	MaxError  float64 `json:"max_error"`  // largest |want−got|
+	// Agreement is the share of positions whose largest entry along the last
+	// axis is the same: of images for a classifier, of pixels for a
+	// segmentation. It is −1 for an output whose last axis has one entry.
+	Agreement float64 `json:"agreement"`
+}
+
+// equalSQNR stands for the infinite SQNR of equal outputs, which JSON lacks.
+const equalSQNR = 200
+
+// errorSums are the sums behind an OutputDiff.
+type errorSums struct {
+	signal, noise, abs, max float64
+	n, positions, agreed    int
+}
+
+// Compare runs n samples through both models, in parallel, and measures how far
+// got's outputs are from want's. Both must have the same inputs and outputs by
+// number and size. visit, if not nil, sees both models' outputs, sample by
+// sample, from several goroutines; they are valid during the call.
+func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error), visit func(i int, want, got [][]float32)) (*Diff, error) {
+	outputs := want.Graphs[0].Outputs
+	if len(got.Graphs[0].Outputs) != len(outputs) {
+		return nil, fmt.Errorf("the models have %d and %d outputs", len(outputs), len(got.Graphs[0].Outputs))
+	}
+	perSample := make([][]errorSums, n)
+	compareOne := func(i int, run [2]Runner) error {
+		inputs, err := sample(i)
+		if err != nil {
+			return err
+		}
+		a, err := run[0](inputs)
+		if err != nil {
+			return err
+		}
+		b, err := run[1](inputs)
+		if err != nil {
+			return err
+		}
+		perSample[i] = make([]errorSums, len(outputs))
+		for k := range outputs {
+			if len(a[k]) != len(b[k]) {
+				return fmt.Errorf("output %q has %d and %d elements", outputs[k].Name, len(a[k]), len(b[k]))
+			}
+			perSample[i][k].add(a[k], b[k], channelCount(outputs[k]))
+		}
+		if visit != nil {
+			visit(i, a, b)
+		}
+		return nil
+	}
+	if err := inParallel(n, func(next func() (int, bool)) error {
+		var run [2]Runner
+		for k, m := range []*tflite.Model{want, got} {
+			r, stop, err := open(m)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			run[k] = r
+		}
+		for i, ok := next(); ok; i, ok = next() {
+			if err := compareOne(i, run); err != nil {
+				return fmt.Errorf("sample %d: %w", i, err)
+			}
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	d := &Diff{Samples: n}
+	for k, t := range outputs {
+		var sum errorSums
+		for i := range perSample {
+			sum.join(perSample[i][k])
+		}
+		d.Outputs = append(d.Outputs, sum.diff(t.Name))
+	}
+	return d, nil
+}
+
+// inParallel runs work on as many goroutines as there are processors; next
+// hands out the numbers 0 … n−1, each once. It returns the first error.
+func inParallel(n int, work func(next func() (int, bool)) error) error {
+	var (
+		mu    sync.Mutex
+		given int
+		first error
+		wait  sync.WaitGroup
+	)
+	next := func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if given >= n || first != nil {
+			return 0, false
+		}
+		given++
+		return given - 1, true
+	}
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			if err := work(next); err != nil {
+				mu.Lock()
+				if first == nil {
+					first = err
+				}
+				mu.Unlock()
+			}
+		}()
+	}
+	wait.Wait()
+	return first
+}
+
+func (s *errorSums) add(want, got []float32, channels int) {
+	for i, x := range want {
+		e := float64(x) - float64(got[i])
+		s.signal += float64(x) * float64(x)
+		s.noise += float64(e * e)
+		s.abs += math.Abs(e)
+		s.max = math.Max(s.max, math.Abs(e))
+	}
+	s.n += len(want)
+	if channels < 2 {
+		return
+	}
+	for p := 0; p+channels <= len(want); p += channels {
+		s.positions++
+		if ArgMax(want[p:p+channels]) == ArgMax(got[p:p+channels]) {
+			s.agreed++
+		}
+	}
+}
+
+func (s *errorSums) join(o errorSums) {
+	s.signal += o.signal
+	s.noise += o.noise
+	s.abs += o.abs
+	s.max = math.Max(s.max, o.max)
+	s.n += o.n
+	s.positions += o.positions
+	s.agreed += o.agreed
+}
+
+func (s *errorSums) diff(name string) OutputDiff {
+	d := OutputDiff{Name: name, SQNR: sqnr(s.signal, s.noise), MaxError: s.max, Agreement: -1}
+	if s.n > 0 {
+		d.MeanError = s.abs / float64(s.n)
+	}
+	if s.positions > 0 {
+		d.Agreement = float64(s.agreed) / float64(s.positions)
+	}
+	return d
+}
+
+// sqnr is the signal-to-quantization-noise ratio in dB, within ±equalSQNR.
+func sqnr(signal, noise float64) float64 {
+	switch {
+	case noise == 0:
+		return equalSQNR
+	case signal == 0:
+		return -equalSQNR
+	}
+	return math.Max(-equalSQNR, math.Min(equalSQNR, 10*math.Log10(signal/noise)))
+}
+
+// ArgMax is the index of the first largest entry.
+func ArgMax(v []float32) int {
+	best := 0
+	for i, x := range v {
+		if x > v[best] {
+			best = i
+		}
+	}
+	return best
+}

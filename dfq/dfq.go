@@ -1,0 +1,182 @@
+// Package dfq turns a float TensorFlow Lite model into a fully INT8 one without
+// any data: Data-Free Quantization (Nagel et al., ICCV 2019) on the folded
+// graph of a .tflite.
+//
+// The list called passes is the table of contents. Each pass is one short file;
+// what a pass must know about an operator is one row of the table in ops.go.
+// Until the pass "lower" the graph stays a float graph: a tensor's Quant only
+// says what it will become.
+package dfq
+
+import (
+	"fmt"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// Runner evaluates a model: one slice per graph input and output, in the real
+// domain on both sides, whatever the tensors' types. The outputs are valid
+// until the next call.
+type Runner func(inputs [][]float32) (outputs [][]float32, err error)
+
+// Interpreter makes a Runner of a model; close frees what it holds. A Runner is
+// used by one goroutine at a time.
+type Interpreter func(m *tflite.Model) (run Runner, close func(), err error)
+
+// Options of Quantize. The zero value is the recommended setting.
+type Options struct {
+	PerTensor bool // one scale for all of a weight tensor, for accelerators that need it
+
+	IO IOType // type of the written model's inputs and outputs
+
+	// Inputs states what each input holds. Inputs beyond its length, and empty
+	// entries, are found: from metadata, else from the graph's response.
+	Inputs []InputRange
+
+	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
+	Seed       uint64 // of the made-up inputs
+	Samples    int    // made-up inputs to run; 0 means 32
+
+	// Interpreter runs float graphs. Nil means dfq's own evaluator in Go.
+	Interpreter Interpreter
+
+	// Trace, if set, is called after each pass; Progress with the share of the
+	// work done.
+	Trace    func(pass string, m *tflite.Model)
+	Progress func(pass string, done float64)
+}
+
+// IOType is the element type of a written model's inputs and outputs.
+type IOType int
+
+// The types that a model boundary can have.
+const (
+	Int8 IOType = iota
+	Uint8
+	Float32
+)
+
+// Range is an interval of real values.
+type Range struct {
+	Lo float64 `json:"lo"`
+	Hi float64 `json:"hi"`
+}
+
+// InputRange states what an input holds: an interval, or the mean and deviation
+// by which pixels of 0 … 255 are normalized, one for all channels or one each.
+type InputRange struct {
+	Range
+	Mean, Std []float64
+}
+
+func (r InputRange) empty() bool { return r.Lo >= r.Hi && len(r.Std) == 0 }
+
+func (r InputRange) encoding() encoding {
+	if len(r.Std) > 0 {
+		return normalized("stated mean and deviation", r.Mean, r.Std)
+	}
+	return interval(r.Lo, r.Hi)
+}
+
+// A pass is one named step. It reads and rewrites the job's graph in place.
+type pass struct {
+	name string
+	run  func(*job) error
+	work float64 // rough share of the running time, for the progress bar
+}
+
+var passes = [...]pass{
+	{"normalize", normalize, 0.02},                 // float constants, explicit biases, one owner per constant
+	{"check support", checkSupport, 0},             // all bad ops at once
+	{"find input range", findInputRanges, 0.15},    // stated, from metadata, or from the graph's response
+	{"estimate", estimate, 0.7},                    // per-channel statistics of every tensor on made-up inputs
+	{"assign ranges", assignRanges, 0.01},          // one scale per activation; same-scale groups; fixed outputs
+	{"quantize weights", quantizeWeights, 0.05},    // symmetric, per-channel or per-tensor
+	{"quantize biases", quantizeBiases, 0.01},      // int32 at s_in·s_w, widened where they would overflow
+	{"lower", lower, 0.03},                         // integer types and data; QUANTIZE where two scales meet
+	{"boundary", boundary, 0},                      // int8, uint8 or float inputs and outputs
+	{"set versions", setVersions, 0},               // operator versions and min_runtime_version
+	{"check int8 rules", checkRulesOfResult, 0.03}, // every rule of the specification, on the result
+}
+
+// job is what passes share. Each field names the pass that fills it.
+type job struct {
+	model  *tflite.Model
+	graph  *tflite.Graph // model.Graphs[0]
+	opts   *Options
+	report *Report
+
+	float   map[*tflite.Op]string           // "check support": ops kept in float, and why
+	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
+	stats   map[*tflite.Tensor]*tensorStats // "estimate"
+	weights map[*tflite.Tensor][]int8       // "quantize weights"
+	biases  map[*tflite.Tensor][]int32      // "quantize biases"
+}
+
+// Quantize returns a fully INT8 copy of a float model and a record of what was
+// done. m is not changed. Nil options are the recommended ones.
+//
+// Errors: *UnsupportedError lists all ops that have no INT8 form; ErrQuantized
+// says that the model is quantized already; others name the op or tensor. A
+// panic is a bug of this package and names the pass.
+func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	if err := m.Validate(); err != nil {
+		return nil, nil, err
+	}
+	model := m.Clone()
+	j := &job{model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}
+	done := 0.0
+	for _, p := range passes {
+		j.progress(p.name, done)
+		if err := j.runPass(p); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		done += p.work
+	}
+	j.progress("done", 1)
+	j.report.finish(model)
+	return model, j.report, nil
+}
+
+// runPass runs one pass and checks what it leaves: a graph that is not valid
+// any more is our mistake, not the user's.
+func (j *job) runPass(p pass) error {
+	defer func() {
+		if r := recover(); r != nil {
+			panic(fmt.Sprintf("dfq: pass %q: %v", p.name, r))
+		}
+	}()
+	if err := p.run(j); err != nil {
+		return err
+	}
+	if err := j.model.Validate(); err != nil {
+		panic(err)
+	}
+	if j.opts.Trace != nil {
+		j.opts.Trace(p.name, j.model)
+	}
+	return nil
+}
+
+func (j *job) progress(pass string, done float64) {
+	if j.opts.Progress != nil {
+		j.opts.Progress(pass, done)
+	}
+}
+
+// Passes lists the names of the passes in order.
+func Passes() []string {
+	var names []string
+	for _, p := range passes {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// real reports whether t carries real values: in a float graph these are the
+// FLOAT32 tensors; shapes, axes and indices are integers.
+func real(t *tflite.Tensor) bool { return t != nil && t.Type == schema.TensorTypeFLOAT32 }

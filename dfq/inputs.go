@@ -1,0 +1,372 @@
+package dfq
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"dfq/dfq/internal/stimulus"
+	"dfq/tflite"
+	"dfq/tflite/metadata"
+)
+
+const defaultSamples = 32
+
+// findInputRanges settles what real numbers each input holds, and makes the
+// inputs that statistics are drawn from.
+//
+// In this order: stated by the caller; TFLite Metadata; inferred. What is
+// inferred rests on two facts about a trained network:
+//
+//   - Scale. After folding, a bias is β − γμ/σ: of the size of what the filter
+//     answers. An input 100 times too large or small makes one of the two
+//     negligible. This tells [0, 255] from unit ranges surely.
+//   - Offset. The bias takes away the mean answer, Σw times the mean input, so
+//     over the first layer's channels the slope of bias against −Σw is the mean
+//     input: about 0.45 for [0, 1], none for zero-centred ranges.
+//
+// Candidates that these cannot tell apart are all covered, with a warning.
+func findInputRanges(j *job) error {
+	md, err := metadata.Read(j.model)
+	if err != nil {
+		j.report.warn("TFLite Metadata is not readable and was not used: %v", err)
+		md = nil
+	}
+	encodings := make([][]encoding, len(j.graph.Inputs))
+	for i, t := range j.graph.Inputs {
+		if !real(t) {
+			continue
+		}
+		in := &j.report.Inputs[i]
+		encodings[i], err = j.encodingsOf(i, t, md, in)
+		if err != nil {
+			return err
+		}
+		in.Range = hull(encodings[i])
+		for _, e := range encodings[i] {
+			in.Encodings = append(in.Encodings, e.name)
+		}
+		if len(encodings[i]) > 1 {
+			j.report.warn("input %q: its range could not be told from the graph alone; covering %s. State it with --input-range LO,HI or --mean/--std: a finer input scale and truer statistics are gained",
+				t.Name, strings.Join(in.Encodings, ", "))
+		}
+	}
+	n := j.opts.Samples
+	if n == 0 {
+		n = defaultSamples
+	}
+	j.samples = j.makeSamples(encodings, n, j.opts.Seed)
+	return nil
+}
+
+// encodingsOf finds the candidates for one input and says why.
+func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]encoding, error) {
+	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
+		in.Source, in.Why = "stated", "stated by the caller"
+		return []encoding{j.opts.Inputs[i].encoding()}, nil
+	}
+	if md != nil && i < len(md.Inputs) {
+		if e, why := fromMetadata(md.Inputs[i]); why != "" {
+			in.Source, in.Why = "metadata", why
+			return []encoding{e}, nil
+		}
+	}
+	in.Source = "inferred"
+	kind := stimulus.KindFor(t.Shape)
+	if kind == stimulus.Leaves {
+		encodings, why, err := j.inferImage(i, t)
+		in.Why = why
+		return encodings, err
+	}
+	e, why, err := j.inferFeatures(i)
+	in.Why = why
+	return []encoding{e}, err
+}
+
+// encoding maps the unit domain of a made-up signal to what a model reads:
+// u ↦ lo + u·(hi − lo), per channel, or one for all.
+type encoding struct {
+	name   string
+	lo, hi []float64
+}
+
+func interval(lo, hi float64) encoding {
+	return encoding{fmt.Sprintf("[%g, %g]", lo, hi), []float64{lo}, []float64{hi}}
+}
+
+// normalized is the encoding of pixels p in 0 … 255 as (p − mean)/std.
+func normalized(name string, mean, std []float64) encoding {
+	e := encoding{name: name}
+	for c := range max(len(mean), len(std)) {
+		m, s := mean[min(c, len(mean)-1)], std[min(c, len(std)-1)]
+		e.lo = append(e.lo, -m/s)
+		e.hi = append(e.hi, (255-m)/s)
+	}
+	return e
+}
+
+// imageNet is the usual mean and deviation of ImageNet photographs.
+func imageNet() encoding {
+	return normalized("ImageNet mean and deviation",
+		[]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}, []float64{0.229 * 255, 0.224 * 255, 0.225 * 255})
+}
+
+func (e encoding) apply(dst, unit []float32, channels int) {
+	for i, u := range unit {
+		c := i % channels
+		lo, hi := e.lo[min(c, len(e.lo)-1)], e.hi[min(c, len(e.hi)-1)]
+		dst[i] = float32(lo + float64((hi-lo)*float64(u)))
+	}
+}
+
+// hull is the range that holds all encodings.
+func hull(encodings []encoding) Range {
+	r := Range{math.Inf(1), math.Inf(-1)}
+	for _, e := range encodings {
+		r.Lo, r.Hi = math.Min(r.Lo, slices.Min(e.lo)), math.Max(r.Hi, slices.Max(e.hi))
+	}
+	return r
+}
+
+// fromMetadata reads the range that a model states of itself; why is empty if
+// it states none.
+func fromMetadata(t metadata.Tensor) (e encoding, why string) {
+	if len(t.Mean) > 0 && len(t.Std) > 0 && !slices.Contains(t.Std, 0) {
+		return normalized("metadata", floats64(t.Mean), floats64(t.Std)), fmt.Sprintf("NormalizationOptions: mean %v, std %v", t.Mean, t.Std)
+	}
+	if len(t.Min) > 0 && len(t.Max) > 0 && slices.Min(t.Min) < slices.Max(t.Max) {
+		return encoding{"metadata", floats64(t.Min), floats64(t.Max)}, fmt.Sprintf("Stats: min %v, max %v", t.Min, t.Max)
+	}
+	return encoding{}, ""
+}
+
+func floats64(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+// Thresholds of the inference, in units that do not depend on a model.
+const (
+	// typicalResponse is what a filter's answer deviates, over the size of its
+	// bias, where the input is scaled as in training. Models of all kinds lie
+	// within a factor of 5 of it; the scales to choose from are 128 apart.
+	typicalResponse = 0.4
+	// sureSlope is how many standard errors the slope of bias against −Σw must
+	// be away from zero before the offset counts as known.
+	sureSlope = 2
+)
+
+// inferImage tells the encodings of an image apart.
+func (j *job) inferImage(i int, t *tflite.Tensor) ([]encoding, string, error) {
+	response, err := j.responses(i, interval(-1, 1), 4)
+	if err != nil {
+		return nil, "", err
+	}
+	slope, sure := biasSlope(firstFilter(j.graph, t))
+	unit := math.Abs(math.Log(response.first / typicalResponse))
+	byteScale := math.Abs(math.Log(response.first * 127.5 / typicalResponse))
+	centred, positive := sure && slope < 0, sure && slope > 0
+	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", response.first)
+	var es []encoding
+	if byteScale < unit {
+		if !centred {
+			es = append(es, interval(0, 255))
+		}
+		if !positive {
+			es = append(es, interval(-128, 127))
+		}
+		why += ": an input of some hundred"
+	} else {
+		if !centred {
+			es = append(es, interval(0, 1))
+		}
+		if !positive {
+			es = append(es, interval(-1, 1), imageNet())
+		}
+		why += ": an input of about one"
+	}
+	switch {
+	case centred:
+		why += "; biases show an input around zero"
+	case positive:
+		why += fmt.Sprintf("; biases show an input around %.2g", slope)
+	default:
+		why += "; biases do not show its offset"
+	}
+	return es, why, nil
+}
+
+// firstFilter returns the first CONV_2D or FULLY_CONNECTED that reads t, maybe
+// through ops that only move values.
+func firstFilter(g *tflite.Graph, t *tflite.Tensor) *tflite.Op {
+	reach := map[*tflite.Tensor]bool{t: true}
+	for _, op := range g.Ops {
+		if !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
+			continue
+		}
+		s := spec(op)
+		if s.filter == conv || s.filter == dense {
+			return op
+		}
+		if s.scale.kind == sameScale {
+			for _, o := range op.Outputs {
+				reach[o] = true
+			}
+		}
+	}
+	return nil
+}
+
+// biasSlope is the slope of a filter's biases against −Σw over its output
+// channels, an estimate of its mean input, and whether it is sureSlope standard
+// errors away from zero.
+func biasSlope(op *tflite.Op) (slope float64, sure bool) {
+	if op == nil {
+		return 0, false
+	}
+	f := spec(op).filter
+	w, b := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
+	lay := layoutOf(w, f.out)
+	x, y := make([]float64, lay.channels), floats64(b)
+	for i, v := range w.Floats() {
+		x[lay.channel(i)] -= float64(v)
+	}
+	n := float64(len(x))
+	if n < 4 {
+		return 0, false
+	}
+	var mx, my, sxx, sxy float64
+	for i := range x {
+		mx += x[i] / n
+		my += y[i] / n
+	}
+	for i := range x {
+		sxx += (x[i] - mx) * (x[i] - mx)
+		sxy += (x[i] - mx) * (y[i] - my)
+	}
+	if sxx == 0 {
+		return 0, false
+	}
+	slope = sxy / sxx
+	residual := 0.0
+	for i := range x {
+		e := y[i] - my - slope*(x[i]-mx)
+		residual += e * e
+	}
+	return slope, math.Abs(slope) > sureSlope*math.Sqrt(residual/(n-2)/sxx)
+}
+
+// inferFeatures finds the magnitude of an input that is no image: the one at
+// which the layers answer as trained layers do, with deviations of the size of
+// their biases.
+func (j *job) inferFeatures(i int) (encoding, string, error) {
+	best, bestDistance := 1.0, math.Inf(1)
+	for k := -4; k <= 10; k++ {
+		bound := math.Ldexp(1, k)
+		r, err := j.responses(i, interval(-bound, bound), 4)
+		if err != nil {
+			return encoding{}, "", err
+		}
+		if d := math.Abs(math.Log(r.median / typicalFeatureResponse)); d < bestDistance {
+			best, bestDistance = bound, d
+		}
+	}
+	return interval(-best, best), fmt.Sprintf("layers answer best to magnitudes up to %g; this is a guess, state it with --input-range", best), nil
+}
+
+// typicalFeatureResponse is the median over layers of deviation over bias in
+// networks at their own inputs.
+const typicalFeatureResponse = 0.8
+
+// response is how weighted ops answer an input, over the size of their biases.
+type response struct {
+	first  float64 // the first op that has a bias
+	median float64 // over all ops that have one
+}
+
+// responses runs a few made-up inputs at the given encoding of input i.
+func (j *job) responses(i int, e encoding, samples int) (response, error) {
+	var want []*tflite.Tensor
+	var bias []float64
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		if b := rms(op.Inputs[f.bias].Floats()); b > 0 {
+			want = append(want, op.Outputs[0])
+			bias = append(bias, b)
+		}
+	}
+	if len(want) == 0 {
+		return response{1, 1}, nil
+	}
+	encodings := make([][]encoding, len(j.graph.Inputs))
+	for k := range encodings {
+		encodings[k] = []encoding{interval(0, 1)}
+	}
+	encodings[i] = []encoding{e}
+	probe, observed := probeModel(j.model, want)
+	answers := make([][]float64, samples)
+	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
+		answers[s] = make([]float64, len(values))
+		for k, v := range values {
+			var deviations []float64
+			for _, m := range channelMoments(v, channelCount(observed[k].value)) {
+				deviations = append(deviations, m.deviation())
+			}
+			slices.Sort(deviations)
+			answers[s][k] = deviations[len(deviations)/2]
+		}
+	})
+	if err != nil {
+		return response{}, err
+	}
+	// Observations come as outputs first, then values before activations.
+	mean := map[*tflite.Tensor]float64{}
+	for k, o := range observed {
+		sum := 0.0
+		for s := range answers {
+			sum += answers[s][k] / float64(samples)
+		}
+		mean[o.tensor] = sum // the later one, before the activation, wins
+	}
+	var ratios []float64
+	for k, t := range want {
+		ratios = append(ratios, mean[t]/bias[k]+1e-12)
+	}
+	first := ratios[0]
+	slices.Sort(ratios)
+	return response{first, ratios[len(ratios)/2]}, nil
+}
+
+func rms(v []float32) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum / float64(max(len(v), 1)))
+}
+
+// makeSamples makes n inputs of all graph inputs. Where an input has several
+// encodings they take turns.
+func (j *job) makeSamples(encodings [][]encoding, n int, seed uint64) [][][]float32 {
+	samples := make([][][]float32, n)
+	for s := range samples {
+		samples[s] = make([][]float32, len(j.graph.Inputs))
+		for i, t := range j.graph.Inputs {
+			v := make([]float32, t.Len())
+			samples[s][i] = v
+			if len(encodings[i]) == 0 {
+				continue // not real: zeros
+			}
+			stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
+			encodings[i][s%len(encodings[i])].apply(v, v, channelCount(t))
+		}
+	}
+	return samples
+}

@@ -1,0 +1,95 @@
+package stimulus
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// tile is a square of fractal noise that repeats at its edges, with mean about
+// 0 and deviation about 1. Its side is a power of two.
+type tile struct {
+	side int
+	at   []float64
+}
+
+// newTile adds octaves of noise from 4 × 4 points up to side × side, each with
+// keep times the deviation of the one before. keep = 1 gives every octave the
+// same power, which is the 1/f² power spectrum of photographs (Field 1987);
+// less is smoother.
+func newTile(side int, keep float64, rng *rand.Rand) tile {
+	t := tile{4, make([]float64, 16)}
+	gain, power := 1.0, 1.0
+	for i := range t.at {
+		t.at[i] = normal(rng)
+	}
+	for t.side < side {
+		t = t.double()
+		gain = mul(gain, keep)
+		power += mul(gain, gain)
+		for i := range t.at {
+			t.at[i] += mul(gain, normal(rng))
+		}
+	}
+	// Interpolation averages neighbours and so loses about a third of the
+	// deviation of every octave but the last.
+	norm := 1.4 / math.Sqrt(power)
+	for i := range t.at {
+		t.at[i] = mul(t.at[i], norm)
+	}
+	return t
+}
+
+// double is the tile at twice the side, interpolated with weights 1/4, 3/4.
+func (t tile) double() tile {
+	n := 2 * t.side
+	d := tile{n, make([]float64, n*n)}
+	for y := range n {
+		r0, r1 := (y/2)*t.side, ((y/2+(y&1)*2-1)&(t.side-1))*t.side
+		for x := range n {
+			x0, x1 := x/2, (x/2+(x&1)*2-1)&(t.side-1)
+			d.at[y*n+x] = (9*t.at[r0+x0] + 3*(t.at[r0+x1]+t.at[r1+x0]) + t.at[r1+x1]) / 16
+		}
+	}
+	return d
+}
+
+// sample is the noise at a point in units of the grid, interpolated.
+func (t tile) sample(x, y float64) float64 {
+	fx, fy := math.Floor(x), math.Floor(y)
+	m := t.side - 1
+	x0, y0 := int(fx)&m, int(fy)&m
+	x1, r0, r1 := (x0+1)&m, y0*t.side, ((y0+1)&m)*t.side
+	x, y = x-fx, y-fy
+	return mix(mix(t.at[r0+x0], t.at[r0+x1], x), mix(t.at[r1+x0], t.at[r1+x1], x), y)
+}
+
+// pink makes an image of 1/f noise, as interleaved red, green and blue.
+func pink(h, w int, rng *rand.Rand) []float64 {
+	side := 8
+	for side < max(h, w) {
+		side *= 2
+	}
+	lum, rg, by := newTile(side, 1, rng), newTile(side, 1, rng), newTile(side, 1, rng)
+	img := make([]float64, 3*h*w)
+	mean, dev := between(rng, 0.3, 0.6), between(rng, 0.1, 0.3)
+	for y := range h {
+		for x := range w {
+			p := y*side + x
+			c := rgb{lum: mean + mul(dev, lum.at[p]), rg: mul(0.15*dev, rg.at[p]), by: mul(0.3*dev, by.at[p])}
+			c.put(img[3*(y*w+x):])
+		}
+	}
+	return img
+}
+
+// rgb is a colour as luminance and two opponent channels, red against green
+// and blue against yellow. In natural scenes the three are about uncorrelated,
+// with ever smaller deviations (Ruderman, Cronin and Chiao 1998).
+type rgb struct{ lum, rg, by float64 }
+
+// put writes the colour as red, green and blue.
+func (c rgb) put(dst []float64) {
+	dst[0] = c.lum + mul(0.5, c.rg) - c.by
+	dst[1] = c.lum - c.rg
+	dst[2] = c.lum + mul(0.5, c.rg) + c.by
+}

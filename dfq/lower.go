@@ -1,0 +1,176 @@
+package dfq
+
+import (
+	"dfq/dfq/internal/affine"
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// lower turns the planned graph into integers: types and data of every tensor
+// with a Quant, QUANTIZE where a same-scale op reads a tensor of another scale,
+// DEQUANTIZE and QUANTIZE around ops that stay float. From here on the graph is
+// an int8 graph.
+func lower(j *job) error {
+	l := &lowering{
+		j:           j,
+		float:       map[*tflite.Tensor]*tflite.Tensor{},
+		requantized: map[requantization]*tflite.Tensor{},
+	}
+	planned := map[*tflite.Tensor]bool{}
+	for _, t := range j.graph.Tensors() {
+		planned[t] = t.Quant != nil && !t.Constant() && real(t)
+	}
+	for _, op := range j.graph.Ops {
+		if j.float[op] != "" {
+			l.floatOp(op, planned)
+			continue
+		}
+		l.int8Op(op)
+	}
+	for k, t := range j.graph.Outputs {
+		if f := l.float[t]; f != nil && j.float[j.graph.Producers()[t]] != "" {
+			j.graph.Outputs[k] = f
+		}
+	}
+	j.graph.Ops = l.ops
+	replaceInSignatures(j.model, l.floatOutputs(j))
+	for _, t := range j.graph.Tensors() {
+		j.quantizeTensor(t)
+	}
+	return nil
+}
+
+type requantization struct {
+	tensor *tflite.Tensor
+	params affine.Params
+}
+
+type lowering struct {
+	j           *job
+	ops         []*tflite.Op
+	float       map[*tflite.Tensor]*tflite.Tensor // float twin of an int8 tensor
+	requantized map[requantization]*tflite.Tensor
+}
+
+// int8Op appends op; its inputs are brought to the output's scale where the op
+// demands one scale.
+func (l *lowering) int8Op(op *tflite.Op) {
+	if spec(op).scale.kind == sameScale && len(op.Outputs) > 0 {
+		want := op.Outputs[0].Quant
+		for i, t := range op.Inputs {
+			if real(t) && want != nil && t.Quant != nil && params(t.Quant) != params(want) {
+				op.Inputs[i] = l.requantize(t, want)
+			}
+		}
+	}
+	l.ops = append(l.ops, op)
+}
+
+// requantize returns t at other parameters: a constant in place, an activation
+// through a QUANTIZE.
+func (l *lowering) requantize(t *tflite.Tensor, want *tflite.Quantization) *tflite.Tensor {
+	key := requantization{t, params(want)}
+	if r := l.requantized[key]; r != nil {
+		return r
+	}
+	r := t.Clone()
+	r.Quant = quantization(params(want))
+	l.requantized[key] = r
+	if !t.Constant() {
+		r.Name = t.Name + "_requantized"
+		l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1,
+			Options: &schema.QuantizeOptionsT{}, Inputs: []*tflite.Tensor{t}, Outputs: []*tflite.Tensor{r}})
+	}
+	return r
+}
+
+// floatOp appends op on float tensors, with DEQUANTIZE before and QUANTIZE
+// behind where int8 ops are its neighbours.
+func (l *lowering) floatOp(op *tflite.Op, planned map[*tflite.Tensor]bool) {
+	for i, t := range op.Inputs {
+		if !planned[t] {
+			continue
+		}
+		f := l.float[t]
+		if f == nil {
+			f = floatTwin(t)
+			l.float[t] = f
+			l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorDEQUANTIZE, Version: 2,
+				Options: &schema.DequantizeOptionsT{}, Inputs: []*tflite.Tensor{t}, Outputs: []*tflite.Tensor{f}})
+		}
+		op.Inputs[i] = f
+	}
+	l.ops = append(l.ops, op)
+	for i, t := range op.Outputs {
+		if !planned[t] {
+			continue
+		}
+		f := floatTwin(t)
+		l.float[t] = f
+		op.Outputs[i] = f
+		l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1,
+			Options: &schema.QuantizeOptionsT{}, Inputs: []*tflite.Tensor{f}, Outputs: []*tflite.Tensor{t}})
+	}
+}
+
+func floatTwin(t *tflite.Tensor) *tflite.Tensor {
+	f := t.Clone()
+	f.Name = t.Name + "_float"
+	f.Quant = nil
+	return f
+}
+
+// floatOutputs maps int8 tensors to the float twins that replaced them as
+// graph outputs: what a float op computes is not rounded at the boundary.
+func (l *lowering) floatOutputs(j *job) map[*tflite.Tensor]*tflite.Tensor {
+	out := map[*tflite.Tensor]*tflite.Tensor{}
+	for t, f := range l.float {
+		for _, o := range j.graph.Outputs {
+			if o == f {
+				out[t] = f
+			}
+		}
+	}
+	return out
+}
+
+// quantizeTensor gives t the type and data that its Quant says.
+func (j *job) quantizeTensor(t *tflite.Tensor) {
+	if t.Quant == nil || !real(t) {
+		return
+	}
+	switch {
+	case j.weights[t] != nil:
+		t.SetInt8s(j.weights[t])
+	case j.biases[t] != nil:
+		t.SetInt32s(j.biases[t])
+	case t.Constant():
+		p, v := params(t.Quant), t.Floats()
+		q := make([]int8, len(v))
+		for i, x := range v {
+			q[i] = p.Quantize(x)
+		}
+		t.SetInt8s(q)
+	default:
+		t.Type = schema.TensorTypeINT8
+	}
+}
+
+// params returns per-tensor parameters.
+func params(q *tflite.Quantization) affine.Params {
+	return affine.Params{Scale: q.Scale[0], Zero: int32(q.Zero[0])}
+}
+
+// replaceInSignatures points the model's signatures at tensors that took the
+// place of others at the boundary.
+func replaceInSignatures(m *tflite.Model, by map[*tflite.Tensor]*tflite.Tensor) {
+	for _, s := range m.Signatures {
+		for _, named := range [][]tflite.NamedTensor{s.Inputs, s.Outputs} {
+			for i := range named {
+				if t := by[named[i].Tensor]; t != nil {
+					named[i].Tensor = t
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/dfq/internal/affine"
+	"dfq/tflite"
+)
+
+// assignRanges gives every real activation that an int8 op touches its scale
+// and zero point.
+//
+// Tensors whose ops demand one scale form a group (union-find); a group's range
+// holds the ranges of all its members. A group that an op's kernel fixes, or a
+// graph input, keeps its parameters; an input that cannot join is left out, and
+// "lower" puts a QUANTIZE in between.
+func assignRanges(j *job) error {
+	g := &groups{parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
+	for i, t := range j.graph.Inputs {
+		if real(t) {
+			r := j.report.Inputs[i].Range
+			p := affine.Asymmetric(r.Lo, r.Hi)
+			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p}
+		}
+	}
+	int8Ops := j.int8Ops()
+	for _, op := range int8Ops {
+		for _, t := range realOperands(op) {
+			if g.of[t] == nil {
+				lo, hi := j.rangeOf(t)
+				g.of[t] = &group{lo: lo, hi: hi}
+			}
+		}
+	}
+	uses := j.graph.Uses()
+	for _, op := range int8Ops {
+		switch rule := spec(op).scale; rule.kind {
+		case fixedScale:
+			for _, t := range op.Outputs {
+				p := rule.params
+				lo, hi := p.Range()
+				g.of[t] = &group{lo: lo, hi: hi, fixed: &p}
+			}
+		case sameScale:
+			g.joinOperands(op, uses)
+		}
+	}
+	g.widenForKernels(int8Ops)
+	for _, op := range int8Ops {
+		for _, t := range realOperands(op) {
+			p := g.find(t).params()
+			t.Quant = quantization(p)
+		}
+	}
+	return nil
+}
+
+// quantization is the per-tensor form of p.
+func quantization(p affine.Params) *tflite.Quantization {
+	return &tflite.Quantization{Scale: []float32{p.Scale}, Zero: []int64{int64(p.Zero)}}
+}
+
+// int8Ops lists the ops that will work on int8 tensors, in execution order.
+func (j *job) int8Ops() []*tflite.Op {
+	var out []*tflite.Op
+	for _, op := range j.graph.Ops {
+		if j.float[op] == "" && spec(op).versions != nil && len(realOperands(op)) > 0 {
+			out = append(out, op)
+		}
+	}
+	return out
+}
+
+// realOperands lists op's real tensors that are quantized as activations:
+// inputs, outputs and constants, but not weights and biases.
+func realOperands(op *tflite.Op) []*tflite.Tensor {
+	var out []*tflite.Tensor
+	f := spec(op).filter
+	for i, t := range op.Inputs {
+		if real(t) && (f == nil || i != f.weights && i != f.bias) {
+			out = append(out, t)
+		}
+	}
+	for _, t := range op.Outputs {
+		if real(t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// rangeOf is the range of a constant's values, or of an activation on the
+// made-up inputs.
+func (j *job) rangeOf(t *tflite.Tensor) (lo, hi float64) {
+	if t.Constant() {
+		for _, x := range t.Floats() {
+			lo, hi = math.Min(lo, float64(x)), math.Max(hi, float64(x))
+		}
+		return lo, hi
+	}
+	s := j.stats[t]
+	return s.lo, s.hi
+}
+
+// group is a set of tensors that share one scale.
+type group struct {
+	lo, hi float64
+	fixed  *affine.Params // nil: from lo and hi
+}
+
+func (r *group) params() affine.Params {
+	if r.fixed != nil {
+		return *r.fixed
+	}
+	return affine.Asymmetric(r.lo, r.hi)
+}
+
+// groups is a union-find over tensors.
+type groups struct {
+	parent map[*tflite.Tensor]*tflite.Tensor
+	of     map[*tflite.Tensor]*group // of roots
+}
+
+func (g *groups) root(t *tflite.Tensor) *tflite.Tensor {
+	for g.parent[t] != nil {
+		t = g.parent[t]
+	}
+	return t
+}
+
+func (g *groups) find(t *tflite.Tensor) *group { return g.of[g.root(t)] }
+
+// join puts a and b into one group; at most one of them may be fixed, or both
+// to the same parameters.
+func (g *groups) join(a, b *tflite.Tensor) {
+	a, b = g.root(a), g.root(b)
+	if a == b {
+		return
+	}
+	x, y := g.of[a], g.of[b]
+	if x.fixed == nil {
+		x.fixed = y.fixed
+	}
+	x.lo, x.hi = math.Min(x.lo, y.lo), math.Max(x.hi, y.hi)
+	g.parent[b] = a
+	delete(g.of, b)
+}
+
+// joinOperands puts the operands of a same-scale op into one group where that
+// costs nothing.
+func (g *groups) joinOperands(op *tflite.Op, uses map[*tflite.Tensor][]tflite.Use) {
+	var inputs, outputs []*tflite.Tensor
+	for _, t := range realOperands(op) {
+		if slices.Contains(op.Outputs, t) {
+			outputs = append(outputs, t)
+		} else {
+			inputs = append(inputs, t)
+		}
+	}
+	if len(outputs) == 0 {
+		return
+	}
+	for _, t := range outputs[1:] {
+		g.join(outputs[0], t)
+	}
+	first := affine.Params{}
+	allFixed := len(inputs) > 0
+	for i, t := range inputs {
+		f := g.find(t).fixed
+		if f == nil || i > 0 && *f != first {
+			allFixed = false
+			break
+		}
+		first = *f
+	}
+	for _, t := range inputs {
+		in, out := g.find(t), g.find(outputs[0])
+		switch {
+		case in.fixed != nil && !allFixed:
+			// Its parameters would be forced on operands that they do not fit.
+		case len(inputs) > 1 && len(uses[t]) > 1 && in.hi-in.lo < (out.hi-out.lo)/2:
+			// Other readers would lose a bit or more to this op's other inputs.
+		default:
+			g.join(outputs[0], t)
+		}
+	}
+}
+
+// widenForKernels raises output scales to what the kernels can express.
+func (g *groups) widenForKernels(ops []*tflite.Op) {
+	for range 8 { // a widened group may be the input of an earlier op's group
+		changed := false
+		for _, op := range ops {
+			least := spec(op).atLeast
+			if least == nil {
+				continue
+			}
+			out := g.find(op.Outputs[0])
+			for _, t := range realOperands(op) {
+				t.Quant = quantization(g.find(t).params())
+			}
+			need := float64(least(op))
+			if out.fixed == nil && float64(out.params().Scale) < need {
+				out.hi = math.Max(out.hi, out.lo+need*(affine.QMax-affine.QMin)*1.01)
+				changed = true
+			}
+		}
+		if !changed {
+			return
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package dfq
+
+import (
+	"fmt"
+	"strings"
+
+	"dfq/tflite"
+)
+
+// Report is the record of a conversion.
+type Report struct {
+	Ops      int             `json:"ops"`       // in the written main graph
+	OpsInt8  int             `json:"ops_int8"`  // of these, working on int8 tensors
+	Fused    int             `json:"ops_fused"` // activations moved into the op before
+	Float    []UnsupportedOp `json:"ops_float"` // kept in float, and why
+	Inputs   []InputReport   `json:"inputs"`
+	Warnings []string        `json:"warnings"`
+	Tensors  []TensorReport  `json:"tensors"` // every real activation, in file order
+}
+
+// InputReport says how one input's range was found.
+type InputReport struct {
+	Name   string `json:"name"`
+	Shape  []int  `json:"shape"`
+	Range  Range  `json:"range"`
+	Source string `json:"source"` // "stated", "metadata", "inferred"
+	Why    string `json:"why"`
+	// Encodings are the ways in which made-up inputs were scaled: one, or
+	// several where the graph could not tell them apart.
+	Encodings []string `json:"encodings"`
+}
+
+// TensorReport says what was measured of a tensor and what it became.
+type TensorReport struct {
+	Name  string  `json:"name"`
+	Range Range   `json:"range"` // on made-up inputs
+	Scale float32 `json:"scale"`
+	Zero  int64   `json:"zero_point"`
+}
+
+func newReport(m *tflite.Model) *Report {
+	r := &Report{}
+	for _, t := range m.Graphs[0].Inputs {
+		r.Inputs = append(r.Inputs, InputReport{Name: t.Name, Shape: t.Shape})
+	}
+	return r
+}
+
+// warn adds a warning, once.
+func (r *Report) warn(format string, args ...any) {
+	w := fmt.Sprintf(format, args...)
+	for _, have := range r.Warnings {
+		if have == w {
+			return
+		}
+	}
+	r.Warnings = append(r.Warnings, w)
+}
+
+// inputRanges lists the inputs' ranges for messages.
+func (r *Report) inputRanges() string {
+	var s []string
+	for _, in := range r.Inputs {
+		s = append(s, fmt.Sprintf("%g, %g", in.Range.Lo, in.Range.Hi))
+	}
+	return strings.Join(s, "; ")
+}
+
+// finish counts what is in the written model.
+func (r *Report) finish(m *tflite.Model) {
+	r.Ops = len(m.Graphs[0].Ops)
+	for _, op := range m.Graphs[0].Ops {
+		if quantized(op) {
+			r.OpsInt8++
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package dfq
+
+import (
+	"math"
+
+	"dfq/dfq/internal/affine"
+	"dfq/tflite"
+)
+
+// quantizeWeights chooses the scales and integers of every filter: symmetric,
+// narrow range [−127, 127], one scale per output channel or, where asked, one
+// per tensor.
+func quantizeWeights(j *job) error {
+	j.weights = map[*tflite.Tensor][]int8{}
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
+		lay := layoutOf(w, f.out)
+		values := w.Floats()
+		scales := weightScales(values, lay, j.opts.PerTensor || f.perTensor)
+		input := float64(op.Inputs[f.input].Quant.Scale[0])
+		widenForBias(scales, bias.Floats(), input)
+		w.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
+		if len(scales) == 1 {
+			w.Quant.Axis = 0
+		}
+		j.weights[w] = roundWeights(values, lay, scales)
+	}
+	return nil
+}
+
+// layout says where the output channels run in a filter: element i belongs to
+// channel i / inner % channels.
+type layout struct{ channels, inner int }
+
+func layoutOf(w *tflite.Tensor, axis int) layout {
+	l := layout{channels: w.Shape[axis], inner: 1}
+	for _, d := range w.Shape[axis+1:] {
+		l.inner *= d
+	}
+	return l
+}
+
+func (l layout) channel(i int) int { return i / l.inner % l.channels }
+
+// channelMax returns the largest magnitude of each output channel.
+func channelMax(w []float32, l layout) []float64 {
+	bound := make([]float64, l.channels)
+	for i, x := range w {
+		c := l.channel(i)
+		bound[c] = math.Max(bound[c], math.Abs(float64(x)))
+	}
+	return bound
+}
+
+// weightScales returns one scale per channel, or one for the whole tensor.
+func weightScales(w []float32, l layout, perTensor bool) []float32 {
+	bound := channelMax(w, l)
+	if perTensor {
+		all := 0.0
+		for _, b := range bound {
+			all = math.Max(all, b)
+		}
+		bound = []float64{all}
+	}
+	scales := make([]float32, len(bound))
+	for c, b := range bound {
+		scales[c] = affine.Symmetric(b)
+	}
+	return scales
+}
+
+// widenForBias widens the weight scale of a channel whose bias would come near
+// the ends of int32: |b| < s_in·s_w·2³⁰. This also gives a dead channel, all
+// weights ~0 and a bias, a scale that keeps the bias exact. Rule: what
+// TensorFlow's own quantizer does.
+func widenForBias(scales []float32, bias []float32, input float64) {
+	for c, b := range bias {
+		c = min(c, len(scales)-1)
+		if least := math.Abs(float64(b)) / (1 << 30) / input; float64(scales[c]) < least {
+			scales[c] = math.Nextafter32(float32(least), math.MaxFloat32)
+		}
+	}
+}
+
+// roundWeights rounds to nearest.
+func roundWeights(w []float32, l layout, scales []float32) []int8 {
+	q := make([]int8, len(w))
+	for i, x := range w {
+		s := scales[min(l.channel(i), len(scales)-1)]
+		v := math.Round(float64(x) / float64(s))
+		q[i] = int8(math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, v)))
+	}
+	return q
+}

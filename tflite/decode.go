@@ -1,0 +1,440 @@
+package tflite
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"dfq/schema"
+)
+
+// Decode reads a .tflite file. An error is a *FormatError.
+//
+// Constants and metadata alias data, which must stay unchanged as long as the
+// model or a clone of it is in use.
+//
+// A tensor is a constant (Data is not nil) if its buffer holds bytes. One
+// without elements needs none: it is a constant if nothing else gives it a
+// value, that is if it is no variable, no input of its graph and no op's output.
+//
+// What follows the FlatBuffer becomes the model's Trailer, except for buffers
+// and custom options that the FlatBuffer refers to out there: these are
+// resolved. Files with fields or option types newer than the schema are
+// refused, since they would be lost in writing.
+func Decode(data []byte) (m *Model, err error) {
+	defer func() { // the last net: verify leaves nothing to panic about
+		if r := recover(); r != nil {
+			m, err = nil, &FormatError{"file", fmt.Sprint(r)}
+		}
+	}()
+	end, err := verify(data)
+	if err != nil {
+		return nil, err
+	}
+	file := schema.GetRootAsModel(data, 0).UnPack()
+	markAbsent(data, file)
+	d := &decoder{data: data, file: file, end: end}
+	if err := d.model(); err != nil {
+		return nil, err
+	}
+	return d.m, nil
+}
+
+// decoder turns the unpacked tables of a file into a Model.
+type decoder struct {
+	data    []byte
+	file    *schema.ModelT
+	end     int      // of the FlatBuffer and of what it refers to behind itself
+	far     uint64   // bytes referred to there
+	buffers [][]byte // contents by index, wherever they are stored
+	m       *Model
+	tensors [][]*Tensor // by graph and index
+	shared  int         // bytes of all constants, those that share a buffer counted each
+}
+
+// maxShare bounds how often, on average, the bytes of a file may be used as
+// constants. Graphs may share all their weights; there are seldom over twenty.
+const maxShare = 64
+
+func (d *decoder) model() error {
+	f := d.file
+	if f.Version != 3 {
+		return &FormatError{"model", fmt.Sprintf("version %d of the format, want 3", f.Version)}
+	}
+	if len(f.Subgraphs) == 0 {
+		return &FormatError{"model", "no subgraph"}
+	}
+	d.m = &Model{Description: f.Description}
+	steps := []func() error{d.readBuffers, d.readGraphs, d.readSignatures, d.readMetadata}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	d.m.Trailer = d.trailer()
+	d.m.rest = &schema.ModelT{ExternalBufferGroups: f.ExternalBufferGroups, ExternalBuffers: f.ExternalBuffers}
+	return nil
+}
+
+// outside returns bytes stored behind the FlatBuffer. Offsets 0 and 1 mean
+// that there are none (1 is what a writer puts before it knows the place).
+func (d *decoder) outside(offset, size uint64) ([]byte, error) {
+	if offset <= 1 || size == 0 {
+		return nil, nil
+	}
+	n := uint64(len(d.data))
+	if offset > n || size > n-offset {
+		return nil, fmt.Errorf("%d bytes at %d of a file of %d", size, offset, n)
+	}
+	if d.far += size; d.far > n {
+		return nil, fmt.Errorf("%d bytes at %d overlap others", size, offset)
+	}
+	d.end = max(d.end, int(offset+size))
+	return d.data[offset : offset+size : offset+size], nil
+}
+
+func (d *decoder) readBuffers() error {
+	d.buffers = make([][]byte, len(d.file.Buffers))
+	for i, b := range d.file.Buffers {
+		d.buffers[i] = slices.Clip(b.Data)
+		if len(b.Data) > 0 {
+			continue
+		}
+		data, err := d.outside(b.Offset, b.Size)
+		if err != nil {
+			return &FormatError{fmt.Sprintf("buffer %d", i), err.Error()}
+		}
+		d.buffers[i] = data
+	}
+	return nil
+}
+
+// trailer is what follows the FlatBuffer. Zeros up to the next multiple of
+// sixteen are padding of its last vector.
+func (d *decoder) trailer() []byte {
+	start := d.end
+	for start < len(d.data) && start%bufferAlign != 0 && d.data[start] == 0 {
+		start++
+	}
+	if start == len(d.data) {
+		return nil
+	}
+	return slices.Clip(d.data[start:])
+}
+
+func (d *decoder) readGraphs() error {
+	for i, s := range d.file.Subgraphs {
+		g := &Graph{Name: s.Name}
+		g.rest = &schema.SubGraphT{DebugMetadataIndex: s.DebugMetadataIndex}
+		d.m.Graphs = append(d.m.Graphs, g)
+		if err := d.graph(g, s); err != nil {
+			if e, ok := err.(*FormatError); ok && len(d.file.Subgraphs) > 1 {
+				e.Table = fmt.Sprintf("subgraph %d %s", i, e.Table)
+			}
+			return err
+		}
+		d.tensors = append(d.tensors, g.order)
+	}
+	return nil
+}
+
+func (d *decoder) graph(g *Graph, s *schema.SubGraphT) (err error) {
+	for i, t := range s.Tensors {
+		tensor, err := d.tensor(t)
+		if err != nil {
+			return &FormatError{fmt.Sprintf("tensor %d %q", i, t.Name), err.Error()}
+		}
+		g.order = append(g.order, tensor)
+	}
+	for i, t := range s.Tensors {
+		if err := d.details(g, g.order[i], t); err != nil {
+			return &FormatError{fmt.Sprintf("tensor %d %q", i, t.Name), err.Error()}
+		}
+	}
+	if g.Inputs, err = pick(g.order, s.Inputs, false); err != nil {
+		return &FormatError{"inputs", err.Error()}
+	}
+	if g.Outputs, err = pick(g.order, s.Outputs, false); err != nil {
+		return &FormatError{"outputs", err.Error()}
+	}
+	for i, o := range s.Operators {
+		op, err := d.op(g, o)
+		if err != nil {
+			return &FormatError{fmt.Sprintf("op %d", i), err.Error()}
+		}
+		g.Ops = append(g.Ops, op)
+	}
+	g.findLoose()
+	g.markEmptyConstants()
+	return nil
+}
+
+// findLoose gathers the tensors that are not to be found from ops or boundary.
+func (g *Graph) findLoose() {
+	mentioned := set(g.Tensors()) // without the loose ones, which are not known yet
+	for _, t := range g.order {
+		if !mentioned[t] {
+			g.loose = append(g.loose, t)
+		}
+	}
+}
+
+// markEmptyConstants gives constants without elements their empty Data.
+func (g *Graph) markEmptyConstants() {
+	inputs, producers := set(g.Inputs), g.Producers()
+	for _, t := range g.order {
+		if t.Data == nil && t.Len() == 0 && !t.Variable && !inputs[t] && producers[t] == nil {
+			t.Data = []byte{}
+		}
+	}
+}
+
+// pick turns indices into tensors, and -1 into nil where that is allowed.
+func pick(tensors []*Tensor, indices []int32, optional bool) ([]*Tensor, error) {
+	if indices == nil {
+		return nil, nil
+	}
+	picked := make([]*Tensor, len(indices))
+	for i, index := range indices {
+		switch {
+		case index == -1 && optional:
+		case index < 0 || int(index) >= len(tensors):
+			return nil, fmt.Errorf("tensor %d of %d", index, len(tensors))
+		default:
+			picked[i] = tensors[index]
+		}
+	}
+	return picked, nil
+}
+
+func (d *decoder) tensor(s *schema.TensorT) (*Tensor, error) {
+	t := &Tensor{Name: s.Name, Type: s.Type, Shape: ints(s.Shape), Signature: ints(s.ShapeSignature), Variable: s.IsVariable}
+	switch {
+	case int64(s.Buffer) < int64(len(d.buffers)):
+		if data := d.buffers[s.Buffer]; len(data) > 0 {
+			t.Data = data
+		}
+	case s.Buffer != 0: // 0 means no data, with or without a buffer 0
+		return nil, fmt.Errorf("buffer %d of %d", s.Buffer, len(d.buffers))
+	}
+	if d.shared += len(t.Data); d.shared/maxShare > len(d.data) {
+		return nil, fmt.Errorf("too many tensors share the same data")
+	}
+	rest := *s
+	rest.Shape, rest.ShapeSignature, rest.Name = nil, nil, ""
+	if q := s.Quantization; q != nil && (len(q.Scale) > 0 || q.Details != nil) {
+		t.Quant = &Quantization{Scale: q.Scale, Zero: q.ZeroPoint, Axis: int(q.QuantizedDimension), Min: q.Min, Max: q.Max, details: q.Details}
+		rest.Quantization = nil
+	}
+	t.rest = &rest
+	return t, t.check()
+}
+
+// check tests what both reading and writing rely on: a shape that can be
+// multiplied out, data of the right length, and matching quantization lists.
+func (t *Tensor) check() error {
+	size, err := t.byteSize()
+	if err != nil {
+		return err
+	}
+	sparse := t.rest != nil && t.rest.Sparsity != nil
+	if t.Data != nil && size >= 0 && !sparse && len(t.Data) != size {
+		return fmt.Errorf("%d bytes of data, but %s%v takes %d", len(t.Data), t.Type, t.Shape, size)
+	}
+	if q := t.Quant; q != nil && len(q.Zero) > 0 && len(q.Scale) > 0 && len(q.Zero) != len(q.Scale) {
+		return fmt.Errorf("%d scales, but %d zero points", len(q.Scale), len(q.Zero))
+	}
+	return nil
+}
+
+// byteSize is the length in bytes of t's data, -1 if type and shape do not
+// determine it.
+func (t *Tensor) byteSize() (int, error) {
+	bits, ok := elementBits[t.Type]
+	if !ok {
+		return 0, fmt.Errorf("type %d is newer than the format known here", t.Type)
+	}
+	n := 1
+	for _, dim := range t.Shape {
+		if dim < 0 || dim > math.MaxInt32 {
+			return 0, fmt.Errorf("shape %v", t.Shape)
+		}
+		if dim > 0 && n > math.MaxInt/256/dim { // 256: no element has more bits
+			return 0, fmt.Errorf("shape %v has too many elements", t.Shape)
+		}
+		n *= max(dim, 1)
+	}
+	if bits == 0 {
+		return -1, nil
+	}
+	if slices.Contains(t.Shape, 0) {
+		return 0, nil
+	}
+	return (n*bits + 7) / 8, nil
+}
+
+// elementBits is the size of one element in a buffer, 0 where it varies.
+// Types under eight bits are packed.
+var elementBits = map[schema.TensorType]int{
+	schema.TensorTypeFLOAT32:       32,
+	schema.TensorTypeFLOAT16:       16,
+	schema.TensorTypeINT32:         32,
+	schema.TensorTypeUINT8:         8,
+	schema.TensorTypeINT64:         64,
+	schema.TensorTypeSTRING:        0,
+	schema.TensorTypeBOOL:          8,
+	schema.TensorTypeINT16:         16,
+	schema.TensorTypeCOMPLEX64:     64,
+	schema.TensorTypeINT8:          8,
+	schema.TensorTypeFLOAT64:       64,
+	schema.TensorTypeCOMPLEX128:    128,
+	schema.TensorTypeUINT64:        64,
+	schema.TensorTypeRESOURCE:      0,
+	schema.TensorTypeVARIANT:       0,
+	schema.TensorTypeUINT32:        32,
+	schema.TensorTypeUINT16:        16,
+	schema.TensorTypeINT4:          4,
+	schema.TensorTypeBFLOAT16:      16,
+	schema.TensorTypeINT2:          2,
+	schema.TensorTypeUINT4:         4,
+	schema.TensorTypeFLOAT8_E4M3FN: 8,
+	schema.TensorTypeFLOAT8_E5M2:   8,
+}
+
+// blockwise returns the fields of block-wise quantization that are indices of
+// tensors, nil if details is of another kind.
+func blockwise(details *schema.QuantizationDetailsT) (scales, zeros *int32) {
+	if details == nil {
+		return nil, nil
+	}
+	switch b := details.Value.(type) {
+	case *schema.BlockwiseQuantizationT:
+		return &b.Scales, &b.ZeroPoints
+	case *schema.MultiAxisQuantizationT:
+		return &b.Scales, &b.ZeroPoints
+	}
+	return nil, nil
+}
+
+// details resolves the tensors that block-wise quantization names. Zero points
+// are often left out, which writes 0: that is not taken for a tensor.
+func (d *decoder) details(g *Graph, t *Tensor, s *schema.TensorT) error {
+	if t.Quant == nil {
+		return nil
+	}
+	scales, zeros := blockwise(t.Quant.details)
+	if scales == nil {
+		return nil
+	}
+	found, err := pick(g.order, []int32{*scales, max(*zeros, 0)}, true)
+	if err != nil {
+		return fmt.Errorf("block-wise quantization: %w", err)
+	}
+	t.Quant.scales = found[0]
+	if *zeros > 0 {
+		t.Quant.zeros = found[1]
+	}
+	return nil
+}
+
+func (d *decoder) op(g *Graph, s *schema.OperatorT) (*Op, error) {
+	if int64(s.OpcodeIndex) >= int64(len(d.file.OperatorCodes)) {
+		return nil, fmt.Errorf("operator code %d of %d", s.OpcodeIndex, len(d.file.OperatorCodes))
+	}
+	c := d.file.OperatorCodes[s.OpcodeIndex]
+	// Codes up to 127 stand in the older, narrower field, and often in both.
+	op := &Op{Code: max(c.BuiltinCode, schema.BuiltinOperator(c.DeprecatedBuiltinCode)), Custom: c.CustomCode, Version: int(c.Version)}
+	if op.Code < 0 {
+		return nil, fmt.Errorf("operator code %d", op.Code)
+	}
+	var errs [3]error
+	op.Inputs, errs[0] = pick(g.order, s.Inputs, true)
+	op.Outputs, errs[1] = pick(g.order, s.Outputs, true)
+	op.Intermediates, errs[2] = pick(g.order, s.Intermediates, true)
+	for i, field := range [...]string{"inputs", "outputs", "intermediates"} {
+		if errs[i] != nil {
+			return nil, fmt.Errorf("%s: %s: %w", op.Code, field, errs[i])
+		}
+	}
+	rest := *s
+	rest.Inputs, rest.Outputs, rest.Intermediates = nil, nil, nil
+	switch {
+	case s.BuiltinOptions != nil:
+		op.Options, rest.BuiltinOptions = s.BuiltinOptions.Value, nil
+	case s.BuiltinOptions2 != nil:
+		op.Options, rest.BuiltinOptions2 = s.BuiltinOptions2.Value, nil
+	}
+	op.rest = &rest
+	return op, d.customOptions(&rest)
+}
+
+// customOptions brings options stored behind the FlatBuffer into the operator.
+func (d *decoder) customOptions(o *schema.OperatorT) error {
+	data, err := d.outside(o.LargeCustomOptionsOffset, o.LargeCustomOptionsSize)
+	if err != nil {
+		return fmt.Errorf("custom options: %w", err)
+	}
+	o.CustomOptions = slices.Clip(o.CustomOptions)
+	if data != nil {
+		o.CustomOptions = data
+	}
+	o.LargeCustomOptionsOffset, o.LargeCustomOptionsSize = 0, 0
+	return nil
+}
+
+func (d *decoder) readSignatures() error {
+	for i, s := range d.file.SignatureDefs {
+		place := fmt.Sprintf("signature %d %q", i, s.SignatureKey)
+		if int64(s.SubgraphIndex) >= int64(len(d.m.Graphs)) {
+			return &FormatError{place, fmt.Sprintf("subgraph %d of %d", s.SubgraphIndex, len(d.m.Graphs))}
+		}
+		sig := &Signature{Key: s.SignatureKey, Graph: d.m.Graphs[s.SubgraphIndex], rest: &schema.SignatureDefT{DeprecatedTag: s.DeprecatedTag}}
+		var err error
+		if sig.Inputs, err = named(d.tensors[s.SubgraphIndex], s.Inputs); err != nil {
+			return &FormatError{place, err.Error()}
+		}
+		if sig.Outputs, err = named(d.tensors[s.SubgraphIndex], s.Outputs); err != nil {
+			return &FormatError{place, err.Error()}
+		}
+		d.m.Signatures = append(d.m.Signatures, sig)
+	}
+	return nil
+}
+
+func named(tensors []*Tensor, list []*schema.TensorMapT) ([]NamedTensor, error) {
+	var out []NamedTensor
+	for _, entry := range list {
+		if int64(entry.TensorIndex) >= int64(len(tensors)) {
+			return nil, fmt.Errorf("%q: tensor %d of %d", entry.Name, entry.TensorIndex, len(tensors))
+		}
+		out = append(out, NamedTensor{entry.Name, tensors[entry.TensorIndex]})
+	}
+	return out, nil
+}
+
+func (d *decoder) readMetadata() error {
+	for i, s := range d.file.Metadata {
+		if int64(s.Buffer) >= int64(len(d.buffers)) {
+			return &FormatError{fmt.Sprintf("metadata %d %q", i, s.Name), fmt.Sprintf("buffer %d of %d", s.Buffer, len(d.buffers))}
+		}
+		d.m.Metadata = append(d.m.Metadata, &Metadata{s.Name, d.buffers[s.Buffer]})
+	}
+	for i, b := range d.file.MetadataBuffer {
+		if b < 0 || int(b) >= len(d.buffers) {
+			return &FormatError{fmt.Sprintf("metadata_buffer %d", i), fmt.Sprintf("buffer %d of %d", b, len(d.buffers))}
+		}
+		d.m.metadataBuffers = append(d.m.metadataBuffers, d.buffers[b])
+	}
+	return nil
+}
+
+func ints(s []int32) []int {
+	if s == nil {
+		return nil
+	}
+	out := make([]int, len(s))
+	for i, v := range s {
+		out[i] = int(v)
+	}
+	return out
+}

@@ -1,0 +1,189 @@
+//go:build tflite
+
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// check refuses what the C library would not survive: it takes much of a file on
+// trust, and some of what it does check ends the process.
+func check(data []byte) (*tflite.Model, error) {
+	m, err := tflite.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	for _, g := range m.Graphs {
+		for _, t := range g.Tensors() {
+			if err := checkScales(t); err != nil {
+				return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+			}
+		}
+		for _, op := range g.Ops {
+			if err := checkOp(op); err != nil {
+				return nil, fmt.Errorf("%s: %w", g.Place(op), err)
+			}
+		}
+	}
+	return m, nil
+}
+
+// checkScales refuses a quantized tensor with a scale that is no positive number.
+func checkScales(t *tflite.Tensor) error {
+	if t.Quant == nil || t.Type == schema.TensorTypeFLOAT32 {
+		return nil
+	}
+	for c, s := range t.Quant.Scale {
+		if !(s > 0 && s <= math.MaxFloat32) {
+			return fmt.Errorf("scale %d is %g, not a positive number", c, s)
+		}
+	}
+	return nil
+}
+
+// optional tells which operators may leave inputs out. The kernels of all others
+// read every input.
+var optional = map[schema.BuiltinOperator]bool{
+	schema.BuiltinOperatorCONV_2D:                      true,
+	schema.BuiltinOperatorCONV_3D:                      true,
+	schema.BuiltinOperatorTRANSPOSE_CONV:               true,
+	schema.BuiltinOperatorFULLY_CONNECTED:              true,
+	schema.BuiltinOperatorSVDF:                         true,
+	schema.BuiltinOperatorLSTM:                         true,
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: true,
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  true,
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   true,
+}
+
+func checkOp(op *tflite.Op) error {
+	for i, t := range op.Inputs {
+		if t == nil && !optional[op.Code] {
+			return fmt.Errorf("input %d is left out", i)
+		}
+	}
+	switch op.Code {
+	case schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorEXPAND_DIMS:
+		// These copy as many bytes as the input has.
+		if len(op.Inputs) > 0 && len(op.Outputs) > 0 && op.Outputs[0] != nil && op.Inputs[0].Type != op.Outputs[0].Type {
+			return fmt.Errorf("it makes %v of %v", op.Outputs[0].Type, op.Inputs[0].Type)
+		}
+	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
+		if len(op.Inputs) != 3 {
+			return fmt.Errorf("%d inputs, not 3: the kernel cannot do without a bias", len(op.Inputs))
+		}
+	}
+	if w, ok := windowOf(op); ok {
+		return w.check()
+	}
+	return nil
+}
+
+// window is the geometry of a convolution or pooling, vertical first.
+type window struct {
+	padding                schema.Padding
+	size, stride, dilation [2]int
+}
+
+// windowOf returns the window of an operator that has one. Options that are left
+// out are all zero, which check refuses.
+func windowOf(op *tflite.Op) (w window, ok bool) {
+	w.dilation = [2]int{1, 1}
+	switch op.Code {
+	case schema.BuiltinOperatorCONV_2D:
+		if o, _ := op.Options.(*schema.Conv2DOptionsT); o != nil {
+			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
+			w.dilation = pair(o.DilationHFactor, o.DilationWFactor)
+		}
+	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
+		if o, _ := op.Options.(*schema.DepthwiseConv2DOptionsT); o != nil {
+			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
+			w.dilation = pair(o.DilationHFactor, o.DilationWFactor)
+		}
+	case schema.BuiltinOperatorTRANSPOSE_CONV:
+		if o, _ := op.Options.(*schema.TransposeConvOptionsT); o != nil {
+			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
+		}
+	case schema.BuiltinOperatorAVERAGE_POOL_2D, schema.BuiltinOperatorMAX_POOL_2D, schema.BuiltinOperatorL2_POOL_2D:
+		if o, _ := op.Options.(*schema.Pool2DOptionsT); o != nil {
+			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
+			w.size = pair(o.FilterHeight, o.FilterWidth)
+		}
+		return w, true
+	default:
+		return w, false
+	}
+	if len(op.Inputs) > 1 && op.Inputs[1] != nil && len(op.Inputs[1].Shape) == 4 {
+		w.size = [2]int(op.Inputs[1].Shape[1:3])
+	}
+	return w, true
+}
+
+func pair(h, w int32) [2]int { return [2]int{int(h), int(w)} }
+
+// check refuses windows that kernels divide by or multiply up without a look.
+func (w window) check() error {
+	if w.padding != schema.PaddingSAME && w.padding != schema.PaddingVALID {
+		return fmt.Errorf("padding %d", w.padding)
+	}
+	for axis := range 2 {
+		for _, n := range [...]int{w.size[axis], w.stride[axis], w.dilation[axis]} {
+			if n < 1 || n > math.MaxInt16 {
+				return errors.New("size, stride or dilation of the window is missing or out of bounds")
+			}
+		}
+	}
+	return nil
+}
+
+// plain reports whether a model keeps what XNNPACK takes on trust without a
+// look: that every operator is of use, and that windows fit the shapes in the
+// file.
+func plain(m *tflite.Model) bool {
+	g := m.Graphs[0]
+	read := map[*tflite.Tensor]bool{}
+	for _, t := range g.Outputs {
+		read[t] = true
+	}
+	for t := range g.Uses() {
+		read[t] = true
+	}
+	for _, op := range g.Ops {
+		if !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return read[t] }) {
+			return false
+		}
+		if w, ok := windowOf(op); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !w.fits(op) {
+			return false
+		}
+	}
+	return true
+}
+
+// fits reports whether the window makes op's output shape of its input shape.
+func (w window) fits(op *tflite.Op) bool {
+	if len(op.Inputs) == 0 || len(op.Outputs) == 0 || op.Inputs[0] == nil || op.Outputs[0] == nil {
+		return false
+	}
+	in, out := op.Inputs[0].Shape, op.Outputs[0].Shape
+	if len(in) != 4 || len(out) != 4 || in[0] != out[0] {
+		return false
+	}
+	for axis := range 2 {
+		n := in[1+axis]
+		if w.padding == schema.PaddingVALID {
+			n -= w.dilation[axis] * (w.size[axis] - 1)
+		}
+		if n < 1 || out[1+axis] != (n+w.stride[axis]-1)/w.stride[axis] {
+			return false
+		}
+	}
+	return true
+}

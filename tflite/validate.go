@@ -1,0 +1,246 @@
+package tflite
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dfq/schema"
+)
+
+// Validate checks what an interpreter takes for granted: every graph on its
+// own, and that signatures and options refer to graphs that exist. It is cheap
+// enough to follow every pass. The first fault found is returned.
+func (m *Model) Validate() error {
+	if len(m.Graphs) == 0 {
+		return errors.New("the model has no graph")
+	}
+	boundaries := map[*Graph]boundary{}
+	owner := map[*Tensor]int{}
+	for i, g := range m.Graphs {
+		place := func(err error) error { return fmt.Errorf("graph %d %q: %w", i, g.Name, err) }
+		if _, ok := boundaries[g]; ok {
+			return place(errors.New("it occurs twice in the model"))
+		}
+		boundaries[g] = boundary{set(g.Inputs), set(g.Outputs)}
+		if err := g.Validate(); err != nil {
+			return place(err)
+		}
+		for _, t := range g.Tensors() {
+			if j, ok := owner[t]; ok {
+				return place(fmt.Errorf("tensor %q belongs to graph %d", t.Name, j))
+			}
+			owner[t] = i
+		}
+		for _, op := range g.Ops {
+			if err := checkCallees(op.Options, len(m.Graphs)); err != nil {
+				return place(fmt.Errorf("%s: %w", g.Place(op), err))
+			}
+		}
+	}
+	for i, s := range m.Signatures {
+		if err := s.validate(boundaries); err != nil {
+			return fmt.Errorf("signature %d %q: %w", i, s.Key, err)
+		}
+	}
+	return nil
+}
+
+// boundary holds a graph's inputs and outputs as sets.
+type boundary struct{ inputs, outputs map[*Tensor]bool }
+
+func set(tensors []*Tensor) map[*Tensor]bool {
+	s := make(map[*Tensor]bool, len(tensors))
+	for _, t := range tensors {
+		s[t] = true
+	}
+	return s
+}
+
+// checkCallees checks the options that name graphs by index. Across all
+// operators these are the fields with "subgraph" in their name.
+func checkCallees(options any, graphs int) error {
+	if options == nil {
+		return nil
+	}
+	v := reflect.ValueOf(options).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("json")
+		if !strings.Contains(name, "subgraph") {
+			continue
+		}
+		for _, index := range integers(v.Field(i)) {
+			if index < 0 || index >= int64(graphs) {
+				return fmt.Errorf("%s %d of %d", name, index, graphs)
+			}
+		}
+	}
+	return nil
+}
+
+// integers returns an integer, or a slice of them, as a list.
+func integers(v reflect.Value) []int64 {
+	switch {
+	case v.CanInt():
+		return []int64{v.Int()}
+	case v.CanUint():
+		return []int64{int64(v.Uint())}
+	case v.Kind() == reflect.Slice:
+		var all []int64
+		for i := range v.Len() {
+			all = append(all, integers(v.Index(i))...)
+		}
+		return all
+	}
+	return nil
+}
+
+func (s *Signature) validate(boundaries map[*Graph]boundary) error {
+	b, ok := boundaries[s.Graph]
+	if !ok {
+		return errors.New("its graph is not in the model")
+	}
+	for _, n := range s.Inputs {
+		if !b.inputs[n.Tensor] {
+			return fmt.Errorf("input %q is no input of its graph", n.Name)
+		}
+	}
+	for _, n := range s.Outputs {
+		if !b.outputs[n.Tensor] {
+			return fmt.Errorf("output %q is no output of its graph", n.Name)
+		}
+	}
+	return nil
+}
+
+// Validate checks one graph: values exist before they are read and are written
+// once, and every tensor is sound in itself.
+func (g *Graph) Validate() error {
+	for i, t := range g.Tensors() {
+		if err := t.validate(); err != nil {
+			return fmt.Errorf("tensor %d %q: %w", i, t.Name, err)
+		}
+	}
+	written := map[*Tensor]bool{}
+	for i, t := range g.Inputs {
+		if t == nil {
+			return fmt.Errorf("input %d is missing", i)
+		}
+		written[t] = true
+	}
+	for _, op := range g.Ops {
+		if err := op.validate(written); err != nil {
+			return fmt.Errorf("%s: %w", g.Place(op), err)
+		}
+	}
+	for i, t := range g.Outputs {
+		switch {
+		case t == nil:
+			return fmt.Errorf("output %d is missing", i)
+		case !written[t] && !t.given():
+			return fmt.Errorf("output %d %q: nothing writes it", i, t.Name)
+		}
+	}
+	return nil
+}
+
+// given reports whether t has a value without any op writing it.
+func (t *Tensor) given() bool {
+	return t.Constant() || t.Variable || t.rest != nil && t.rest.ExternalBuffer != 0
+}
+
+// validate checks op after the ops that wrote the tensors in written, and adds
+// its outputs to them.
+func (op *Op) validate(written map[*Tensor]bool) error {
+	if op.Code == schema.BuiltinOperatorCUSTOM && op.Custom == "" {
+		return errors.New("a custom operator without a name")
+	}
+	if op.Options != nil {
+		if _, ok := optionMembers()[reflect.TypeOf(op.Options)]; !ok {
+			return fmt.Errorf("options are a %T, want a pointer to an options struct of package schema", op.Options)
+		}
+	}
+	for i, t := range op.Inputs {
+		if t != nil && !written[t] && !t.given() {
+			return fmt.Errorf("input %d %q: nothing has written it before", i, t.Name)
+		}
+	}
+	for i, t := range op.Outputs {
+		switch {
+		case t == nil:
+			continue
+		case t.Constant():
+			return fmt.Errorf("output %d %q: it is a constant", i, t.Name)
+		case written[t]:
+			return fmt.Errorf("output %d %q: it has been written before", i, t.Name)
+		}
+		written[t] = true
+	}
+	return nil
+}
+
+func (t *Tensor) validate() error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if t.Variable && len(t.Data) > 0 {
+		return errors.New("a variable with constant data")
+	}
+	if t.Quant == nil {
+		return nil
+	}
+	return t.Quant.validate(t)
+}
+
+func (q *Quantization) validate(t *Tensor) error {
+	n := len(q.Scale)
+	if n == 0 && q.details == nil {
+		return errors.New("quantization without a scale")
+	}
+	if n > 1 {
+		if q.Axis < 0 || q.Axis >= len(t.Shape) || t.Shape[q.Axis] != n {
+			return fmt.Errorf("%d scales on axis %d of shape %v", n, q.Axis, t.Shape)
+		}
+	}
+	for c, s := range q.Scale {
+		if !(s >= 0) || math.IsInf(float64(s), 1) {
+			return fmt.Errorf("scale %v of channel %d", s, c)
+		}
+	}
+	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	switch t.Type {
+	case schema.TensorTypeINT8:
+		lo, hi = math.MinInt8, math.MaxInt8
+	case schema.TensorTypeUINT8:
+		lo, hi = 0, math.MaxUint8
+	case schema.TensorTypeINT16:
+		lo, hi = math.MinInt16, math.MaxInt16
+	}
+	for c, z := range q.Zero {
+		if z < lo || z > hi {
+			return fmt.Errorf("zero point %d of channel %d is out of the range of %s", z, c, t.Type)
+		}
+	}
+	return nil
+}
+
+// Place says where op stands, for messages: its index, code and the name of
+// its first output, as in
+//
+//	op 12 DEPTHWISE_CONV_2D "block_3/dw"
+func (g *Graph) Place(op *Op) string {
+	name := op.Code.String()
+	if op.Custom != "" {
+		name += " " + op.Custom
+	}
+	place := fmt.Sprintf("op %d %s", slices.Index(g.Ops, op), name)
+	for _, t := range op.Outputs {
+		if t != nil {
+			return fmt.Sprintf("%s %q", place, t.Name)
+		}
+	}
+	return place
+}
