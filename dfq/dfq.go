@@ -10,6 +10,7 @@ package dfq
 
 import (
 	"fmt"
+	"os"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -33,6 +34,10 @@ type Options struct {
 	// Inputs states what each input holds. Inputs beyond its length, and empty
 	// entries, are found: from metadata, else from the graph's response.
 	Inputs []InputRange
+
+	// Calibration, if not empty, is real data in place of made-up inputs:
+	// [sample][input], in the real domain.
+	Calibration [][][]float32
 
 	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
 	Seed       uint64 // of the made-up inputs
@@ -91,6 +96,7 @@ var passes = [...]pass{
 	{"check support", checkSupport, 0},             // all bad ops at once
 	{"find input range", findInputRanges, 0.15},    // stated, from metadata, or from the graph's response
 	{"estimate", estimate, 0.7},                    // per-channel statistics of every tensor on made-up inputs
+	{"equalize", equalize, 0.02},                   // channels against each other, exact in float
 	{"assign ranges", assignRanges, 0.01},          // one scale per activation; same-scale groups; fixed outputs
 	{"quantize weights", quantizeWeights, 0.05},    // symmetric, per-channel or per-tensor
 	{"quantize biases", quantizeBiases, 0.01},      // int32 at s_in·s_w, widened where they would overflow
@@ -138,6 +144,9 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 		done += p.work
 	}
 	j.progress("done", 1)
+	if debugStats != nil && os.Getenv("DFQDEBUG") != "" {
+		debugStats(j)
+	}
 	j.report.finish(model)
 	return model, j.report, nil
 }
@@ -180,3 +189,5 @@ func Passes() []string {
 // real reports whether t carries real values: in a float graph these are the
 // FLOAT32 tensors; shapes, axes and indices are integers.
 func real(t *tflite.Tensor) bool { return t != nil && t.Type == schema.TensorTypeFLOAT32 }
+
+var debugStats func(*job)

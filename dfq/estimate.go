@@ -168,21 +168,13 @@ type observation struct {
 // activations of weighted ops become ops of their own, so that the value before
 // them can be seen. An interpreter shows nothing but outputs.
 func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observation) {
-	position := map[*tflite.Tensor]int{}
-	for i, t := range m.Graphs[0].Tensors() {
-		position[t] = i
-	}
-	probe := m.Clone()
-	probe.Signatures = nil
+	probe, values := copyWithTensors(m, want)
 	g := probe.Graphs[0]
-	copies := g.Tensors()
 	var observed []observation
-	for _, t := range want {
-		observed = append(observed, observation{t, copies[position[t]], false})
-	}
 	original := map[*tflite.Tensor]*tflite.Tensor{}
-	for t, i := range position {
-		original[copies[i]] = t
+	for i, t := range want {
+		observed = append(observed, observation{t, values[i], false})
+		original[values[i]] = t
 	}
 	var ops []*tflite.Op
 	for _, op := range g.Ops {
@@ -197,8 +189,8 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 		op.Options = withActivation(op.Options, schema.ActivationFunctionTypeNONE)
 		op.Outputs = []*tflite.Tensor{pre}
 		ops = append(ops, &tflite.Op{Code: code, Version: 1, Inputs: []*tflite.Tensor{pre}, Outputs: []*tflite.Tensor{out}})
-		if slices.Contains(want, original[out]) {
-			observed = append(observed, observation{original[out], pre, true})
+		if t := original[out]; t != nil {
+			observed = append(observed, observation{t, pre, true})
 		}
 	}
 	g.Ops = ops

@@ -52,6 +52,10 @@ func findInputRanges(j *job) error {
 				t.Name, strings.Join(in.Encodings, ", "))
 		}
 	}
+	if len(j.opts.Calibration) > 0 {
+		j.samples = j.opts.Calibration
+		return nil
+	}
 	n := j.opts.Samples
 	if n == 0 {
 		n = defaultSamples

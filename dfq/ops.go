@@ -18,6 +18,10 @@ type opSpec struct {
 	filter   *filter   // where weights and bias are; nil for an op without weights
 	scale    scaleRule // how the output's scale is found
 	atLeast  func(*tflite.Op) float32
+
+	// channels ties the channel scales of equalization that the op passes on;
+	// nil or false: it passes none.
+	channels func(*channelScales, *tflite.Op) bool
 }
 
 // version is an operator version, the first runtime that has it, and when it
@@ -84,26 +88,26 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {versions: v(2, "2.3.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {versions: v(2, "1.14.0"), scale: free, atLeast: addStep},
-	schema.BuiltinOperatorSUB:                {versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep},
-	schema.BuiltinOperatorMUL:                {versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free},
+	schema.BuiltinOperatorADD:                {versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
+	schema.BuiltinOperatorSUB:                {versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
+	schema.BuiltinOperatorMUL:                {versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, channels: gated},
 	schema.BuiltinOperatorDIV:                {versions: []version{{2, "2.3.0", wide}, {1, "1.6.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {versions: v(2, "2.5.0"), scale: free},
 
-	schema.BuiltinOperatorAVERAGE_POOL_2D: {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorMAX_POOL_2D:     {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorMEAN:            {versions: v(2, "1.14.0"), scale: free},
-	schema.BuiltinOperatorSUM:             {versions: v(2, "1.15.0"), scale: free},
-	schema.BuiltinOperatorREDUCE_MAX:      {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorREDUCE_MIN:      {versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {versions: v(2, "1.14.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMAX_POOL_2D:     {versions: v(2, "1.14.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMEAN:            {versions: v(2, "1.14.0"), scale: free, channels: reducedSpace},
+	schema.BuiltinOperatorSUM:             {versions: v(2, "1.15.0"), scale: free, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_MAX:      {versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_MIN:      {versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_PROD:     {versions: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {versions: v(2, "2.1.0"), scale: free},
+	schema.BuiltinOperatorRELU:             {versions: v(2, "2.1.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorRELU6:            {versions: v(2, "1.14.0"), scale: free},
 	schema.BuiltinOperatorRELU_N1_TO_1:     {versions: v(1, "1.5.0"), scale: free},
 	schema.BuiltinOperatorRELU_0_TO_1:      {versions: v(1, "2.10.0"), scale: free},
-	schema.BuiltinOperatorLEAKY_RELU:       {versions: v(2, "2.3.0"), scale: free},
-	schema.BuiltinOperatorPRELU:            {versions: v(1, "1.8.0"), scale: free},
+	schema.BuiltinOperatorLEAKY_RELU:       {versions: v(2, "2.3.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorPRELU:            {versions: v(1, "1.8.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorELU:              {versions: v(1, "1.14.0"), scale: free},
 	schema.BuiltinOperatorHARD_SWISH:       {versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},
 	schema.BuiltinOperatorGELU:             {versions: v(2, "2.9.0"), scale: free},
@@ -118,7 +122,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorLOG_SOFTMAX:      {versions: v(2, "1.14.0"), scale: fixed(16./256, 127)},
 	schema.BuiltinOperatorL2_NORMALIZATION: {versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
-	schema.BuiltinOperatorCONCATENATION: {versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorCONCATENATION: {versions: v(2, "1.14.0"), scale: same, channels: stacked},
 	schema.BuiltinOperatorPACK:          {versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorUNPACK:        {versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorSPLIT:         {versions: v(2, "1.14.0"), scale: same},
@@ -128,11 +132,11 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorSELECT:        {versions: v(1, "1.14.0"), scale: same},
 	schema.BuiltinOperatorSELECT_V2:     {versions: v(1, "2.2.0"), scale: same},
 
-	schema.BuiltinOperatorPAD:                     {versions: []version{{4, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorPAD:                     {versions: []version{{4, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: paddedZeros},
 	schema.BuiltinOperatorPADV2:                   {versions: []version{{4, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorMIRROR_PAD:              {versions: v(2, "2.3.0"), scale: same},
-	schema.BuiltinOperatorRESHAPE:                 {versions: v(1, "1.5.0"), scale: same},
-	schema.BuiltinOperatorSQUEEZE:                 {versions: v(1, "1.6.0"), scale: same},
+	schema.BuiltinOperatorRESHAPE:                 {versions: v(1, "1.5.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorSQUEEZE:                 {versions: v(1, "1.6.0"), scale: same, channels: flattened},
 	schema.BuiltinOperatorEXPAND_DIMS:             {versions: v(1, "1.10.0"), scale: same},
 	schema.BuiltinOperatorTRANSPOSE:               {versions: []version{{6, "2.12.0", rank(6)}, {4, "2.5.0", rank(5)}, {2, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorSLICE:                   {versions: []version{{5, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same},
@@ -144,12 +148,12 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorBROADCAST_TO:            {versions: v(3, "2.5.0"), scale: same},
 	schema.BuiltinOperatorFILL:                    {versions: v(3, "2.5.0"), scale: same},
 	schema.BuiltinOperatorREVERSE_V2:              {versions: v(3, "2.5.0"), scale: same},
-	schema.BuiltinOperatorRESIZE_BILINEAR:         {versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
 	schema.BuiltinOperatorSPACE_TO_DEPTH:          {versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorDEPTH_TO_SPACE:          {versions: v(2, "2.5.0"), scale: same},
-	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
 
 	schema.BuiltinOperatorARG_MAX:       {versions: v(2, "1.14.0")},
 	schema.BuiltinOperatorARG_MIN:       {versions: v(2, "1.14.0")},

@@ -9,13 +9,14 @@ import (
 
 // Report is the record of a conversion.
 type Report struct {
-	Ops      int             `json:"ops"`       // in the written main graph
-	OpsInt8  int             `json:"ops_int8"`  // of these, working on int8 tensors
-	Fused    int             `json:"ops_fused"` // activations moved into the op before
-	Float    []UnsupportedOp `json:"ops_float"` // kept in float, and why
-	Inputs   []InputReport   `json:"inputs"`
-	Warnings []string        `json:"warnings"`
-	Tensors  []TensorReport  `json:"tensors"` // every real activation, in file order
+	Ops       int              `json:"ops"`       // in the written main graph
+	OpsInt8   int              `json:"ops_int8"`  // of these, working on int8 tensors
+	Fused     int              `json:"ops_fused"` // activations moved into the op before
+	Float     []UnsupportedOp  `json:"ops_float"` // kept in float, and why
+	Inputs    []InputReport    `json:"inputs"`
+	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
+	Warnings  []string         `json:"warnings"`
+	Tensors   []TensorReport   `json:"tensors"` // every real activation, in file order
 }
 
 // InputReport says how one input's range was found.
@@ -28,6 +29,12 @@ type InputReport struct {
 	// Encodings are the ways in which made-up inputs were scaled: one, or
 	// several where the graph could not tell them apart.
 	Encodings []string `json:"encodings"`
+}
+
+// EqualizedBlock is a group of tensors whose channels were scaled together.
+type EqualizedBlock struct {
+	Tensors []string `json:"tensors"`
+	GainDB  float64  `json:"gain_db"` // expected noise at the readers' outputs, before over after
 }
 
 // TensorReport says what was measured of a tensor and what it became.

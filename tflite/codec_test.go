@@ -89,7 +89,7 @@ const (
 // signatures, variables, custom options, sparsity, all kinds of quantization,
 // metadata, external buffers, and behind the FlatBuffer a buffer, the options
 // of an operator and a ZIP.
-func everything(t *testing.T) []byte {
+func everything(t testing.TB) []byte {
 	m := everythingTables()
 	data := packModel(m)
 	grow := func(add []byte) uint64 {
@@ -113,7 +113,7 @@ func everything(t *testing.T) []byte {
 }
 
 // zipAt makes a ZIP whose offsets are right behind start bytes.
-func zipAt(t *testing.T, start int) []byte {
+func zipAt(t testing.TB, start int) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	z.SetOffset(int64(start))
@@ -423,7 +423,7 @@ func checkBuffers(t *testing.T, data []byte) {
 	}
 }
 
-func TestRoundTripReal(t *testing.T) { realModels(t, checkRoundTrip) }
+func TestSharedRoundTrip(t *testing.T) { realModels(t, checkRoundTrip) }
 
 func TestRoundTripEverything(t *testing.T) {
 	data := everything(t)

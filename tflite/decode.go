@@ -237,8 +237,7 @@ func (t *Tensor) check() error {
 	if err != nil {
 		return err
 	}
-	sparse := t.rest != nil && t.rest.Sparsity != nil
-	if t.Data != nil && size >= 0 && !sparse && len(t.Data) != size {
+	if t.Data != nil && size >= 0 && !t.sparse() && len(t.Data) != size {
 		return fmt.Errorf("%d bytes of data, but %s%v takes %d", len(t.Data), t.Type, t.Shape, size)
 	}
 	if q := t.Quant; q != nil && len(q.Zero) > 0 && len(q.Scale) > 0 && len(q.Zero) != len(q.Scale) {
@@ -246,6 +245,9 @@ func (t *Tensor) check() error {
 	}
 	return nil
 }
+
+// sparse reports whether t's data holds only the elements that sparsity names.
+func (t *Tensor) sparse() bool { return t.rest != nil && t.rest.Sparsity != nil }
 
 // byteSize is the length in bytes of t's data, -1 if type and shape do not
 // determine it.

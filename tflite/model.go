@@ -23,7 +23,8 @@ type Model struct {
 	Metadata    []*Metadata // in file order; dfq's passes read only the entries they know
 
 	// Trailer is what follows the FlatBuffer in the file: for a model with
-	// TFLite Metadata a ZIP of associated files. Nil for most models.
+	// TFLite Metadata a ZIP of associated files. Nil for most models. It is
+	// read-only: the bytes may be the file's own.
 	Trailer []byte
 
 	// metadataBuffers are the blobs of a field that older tools filled beside
@@ -54,8 +55,8 @@ type Op struct {
 	Intermediates   []*Tensor // LSTM's inner tensors
 
 	// Options is the generated struct of the operator's options, for example
-	// *schema.Conv2DOptionsT, or nil. Passes replace it, never write into it:
-	// clones share it.
+	// *schema.Conv2DOptionsT, or nil. It may be of either of the format's two
+	// unions of options. Passes replace it, never write into it: clones share it.
 	Options any
 
 	rest *schema.OperatorT // custom options and other fields no pass reads
@@ -72,8 +73,9 @@ type Tensor struct {
 	Signature []int // shape with -1 for dimensions unknown at conversion, or nil
 	Variable  bool  // keeps its value from one invocation to the next
 
-	// Data is nil for activations. The bytes of a constant are read-only: they
-	// may be the file's own. A pass that changes a constant sets a new slice.
+	// Data is nil for activations; a constant without elements has an empty
+	// slice. The bytes of a constant are read-only: they may be the file's own.
+	// A pass that changes a constant sets a new slice.
 	Data []byte
 
 	Quant *Quantization // nil = not quantized

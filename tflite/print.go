@@ -35,7 +35,8 @@ func (m *Model) String() string {
 		fmt.Fprintf(&b, "metadata %q %s\n", md.Name, digest(md.Data))
 	}
 	if m.Trailer != nil {
-		fmt.Fprintf(&b, "trailer %s\n", digest(m.Trailer))
+		// Without a checksum: a ZIP's bytes depend on where in a file it stands.
+		fmt.Fprintf(&b, "trailer %d bytes\n", len(m.Trailer))
 	}
 	return b.String()
 }
@@ -77,10 +78,13 @@ func (g *Graph) print(b *strings.Builder, index int) {
 	}
 	written := g.Producers()
 	for _, op := range g.Ops {
-		for _, t := range slices.Concat(op.Inputs, op.Intermediates) {
+		for _, t := range op.Inputs {
 			if written[t] == nil {
 				p.define(t, "nothing")
 			}
+		}
+		for _, t := range op.Intermediates {
+			p.define(t, "inner")
 		}
 		p.op(op)
 	}
@@ -114,6 +118,9 @@ func (p *printer) def(t *Tensor) string {
 	if t.Quant != nil {
 		s += " " + t.Quant.String()
 	}
+	if t.sparse() {
+		s += " sparse"
+	}
 	return s
 }
 
@@ -146,7 +153,7 @@ func (p *printer) op(op *Op) {
 	}
 	fmt.Fprintf(p, " v%d (%s)", op.Version, list(op.Inputs, p.ref))
 	if len(op.Intermediates) > 0 {
-		fmt.Fprintf(p, " inner (%s)", list(op.Intermediates, p.def))
+		fmt.Fprintf(p, " inner (%s)", list(op.Intermediates, p.ref))
 	}
 	if options := op.optionStrings(); len(options) > 0 {
 		fmt.Fprintf(p, " {%s}", strings.Join(options, ", "))

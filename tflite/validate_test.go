@@ -8,7 +8,7 @@ import (
 	"dfq/schema"
 )
 
-func TestValidateReal(t *testing.T) {
+func TestSharedValidate(t *testing.T) {
 	realModels(t, func(t *testing.T, data []byte) {
 		m := decode(t, data)
 		if err := m.Validate(); err != nil {

@@ -109,6 +109,9 @@ func main() {
 	}
 }
 
+var calibrate = flag.Int("calibrate", 0, "real samples instead of made-up inputs")
+var layers = flag.Bool("layers", false, "print every layer's error")
+
 func (m model) measure(shared, half string, limit int, state bool) error {
 	data, err := os.ReadFile(filepath.Join(shared, "models", m.name+".tflite"))
 	if err != nil {
@@ -121,6 +124,11 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 	d, err := load(m, shared, float.Graphs[0].Inputs[0].Shape)
 	if err != nil {
 		return err
+	}
+	all := d
+	sampleAll := func(i int) ([][]float32, error) {
+		v, err := all.values(i)
+		return [][]float32{m.encode(v)}, err
 	}
 	d = d.half(half)
 	if limit > 0 && d.n > limit {
@@ -140,12 +148,34 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 				opts.Inputs = []dfq.InputRange{{Range: dfq.Range{Lo: -123.37, Hi: 25.73}}}
 			}
 		}
+		if *calibrate > 0 {
+			for i := range *calibrate {
+				in, err := sampleAll(i * (all.n / *calibrate))
+				if err != nil {
+					return err
+				}
+				opts.Calibration = append(opts.Calibration, in)
+			}
+		}
 		start := time.Now()
-		int8, _, err := dfq.Quantize(float, opts)
+		int8, report, err := dfq.Quantize(float, opts)
 		if err != nil {
 			return err
 		}
+		for _, w := range report.Warnings {
+			fmt.Println("  ", w)
+		}
+		fmt.Printf("   %+v\n", report.Inputs)
 		seconds := time.Since(start).Seconds()
+		if *layers {
+			ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), sample)
+			if err != nil {
+				return err
+			}
+			for _, l := range ls {
+				fmt.Printf("%4d %-20s %6.1f dB shift %6.3f max %6.1f steps sat %.4f range %.2f  %.60s\n", l.Index, l.Op, l.SQNR, l.MeanShift, l.MaxSteps, l.Saturated, l.Range, l.Name)
+			}
+		}
 		if err := m.score(wanted, int8, sample, d, weights, seconds); err != nil {
 			return err
 		}

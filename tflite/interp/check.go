@@ -24,7 +24,7 @@ func check(data []byte) (*tflite.Model, error) {
 	}
 	for _, g := range m.Graphs {
 		for _, t := range g.Tensors() {
-			if err := checkScales(t); err != nil {
+			if err := checkTensor(t); err != nil {
 				return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 			}
 		}
@@ -37,9 +37,16 @@ func check(data []byte) (*tflite.Model, error) {
 	return m, nil
 }
 
-// checkScales refuses a quantized tensor with a scale that is no positive number.
-func checkScales(t *tflite.Tensor) error {
-	if t.Quant == nil || t.Type == schema.TensorTypeFLOAT32 {
+// checkTensor refuses types without numbers, which an operator that is not made
+// for them takes for pointers, and scales that are no positive numbers.
+func checkTensor(t *tflite.Tensor) error {
+	switch t.Type {
+	case schema.TensorTypeSTRING, schema.TensorTypeRESOURCE, schema.TensorTypeVARIANT:
+		return fmt.Errorf("type %v does not hold numbers", t.Type)
+	case schema.TensorTypeFLOAT32:
+		return nil
+	}
+	if t.Quant == nil {
 		return nil
 	}
 	for c, s := range t.Quant.Scale {
@@ -80,11 +87,34 @@ func checkOp(op *tflite.Op) error {
 		if len(op.Inputs) != 3 {
 			return fmt.Errorf("%d inputs, not 3: the kernel cannot do without a bias", len(op.Inputs))
 		}
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB:
+		// The kernel's multiplier 2·in/(2^15·out) must be below 1; with 2^20 at 8 bits.
+		if in, out := largestScale(op.Inputs), largestScale(op.Outputs); out > 0 && 2*in >= out*(1<<15) {
+			return fmt.Errorf("output scale %g is too small for input scale %g", out, in)
+		}
+	case schema.BuiltinOperatorEQUAL, schema.BuiltinOperatorNOT_EQUAL,
+		schema.BuiltinOperatorGREATER, schema.BuiltinOperatorGREATER_EQUAL,
+		schema.BuiltinOperatorLESS, schema.BuiltinOperatorLESS_EQUAL:
+		// The kernel takes the scale itself for its multiplier.
+		if in := largestScale(op.Inputs); in >= 1 {
+			return fmt.Errorf("input scale %g is not below 1", in)
+		}
 	}
 	if w, ok := windowOf(op); ok {
 		return w.check()
 	}
 	return nil
+}
+
+// largestScale is the largest per-tensor scale, 0 without one.
+func largestScale(tensors []*tflite.Tensor) float64 {
+	largest := 0.0
+	for _, t := range tensors {
+		if t != nil && t.Type != schema.TensorTypeFLOAT32 && t.Quant != nil && len(t.Quant.Scale) == 1 {
+			largest = max(largest, float64(t.Quant.Scale[0]))
+		}
+	}
+	return largest
 }
 
 // window is the geometry of a convolution or pooling, vertical first.

@@ -171,21 +171,6 @@ func TestErrorIsTold(t *testing.T) {
 	}
 }
 
-func TestBadScale(t *testing.T) {
-	for _, scale := range []float32{0, -1} {
-		g := reluGraph()
-		x := g.Inputs[0]
-		x.Type, x.Quant = schema.TensorTypeINT8, &tflite.Quantization{Scale: []float32{scale}, Zero: []int64{0}}
-		data, err := tflite.Encode(&tflite.Model{Graphs: []*tflite.Graph{g}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := New(data, 1); err == nil || !strings.Contains(err.Error(), "scale") {
-			t.Errorf("scale %g: error %v", scale, err)
-		}
-	}
-}
-
 // Several interpreters at work at once do not disturb each other.
 func TestConcurrent(t *testing.T) {
 	var group sync.WaitGroup

@@ -57,16 +57,6 @@ func matrix(rows int, v ...int) *tflite.Tensor {
 	return t
 }
 
-// truths is a BOOL constant.
-func truths(shape []int, v ...bool) *tflite.Tensor {
-	t := typed(schema.TensorTypeBOOL, shape...)
-	t.Data = make([]byte, len(v))
-	for i, b := range v {
-		t.Data[i] = byte(truth(b))
-	}
-	return t
-}
-
 // single is a model of one op with n FLOAT32 outputs. Inputs without data are
 // graph inputs.
 func single(code schema.BuiltinOperator, options any, n int, inputs ...*tflite.Tensor) *tflite.Model {

@@ -16,10 +16,10 @@ const smallConstant = 1024
 // the ops. Ops that write graph outputs, variables or quantized tensors stay,
 // as do those whose result is larger than their inputs and not small.
 //
-// Shapes are known if they follow from the graph inputs' and no input has a
-// dimension of -1 in its signature. If the graph has SHAPE or RANK ops, known
-// shapes that the file records wrongly, as old converters did behind a
-// computed RESHAPE, are corrected as well.
+// Shapes are known if they follow from the graph inputs' and no graph input has
+// a dimension of -1 in its signature. If the graph has SHAPE or RANK ops, known
+// shapes that the file records wrongly or leaves open, as converters do behind
+// a computed RESHAPE, are corrected as well.
 func Fold(g *tflite.Graph) (changed bool) {
 	f := folder{known: map[*tflite.Tensor]*value{}}
 	if slices.ContainsFunc(g.Ops, asksShape) {
@@ -44,7 +44,7 @@ type folder struct {
 func (f *folder) correctShapes(g *tflite.Graph) (changed bool) {
 	for _, op := range g.Ops {
 		for _, t := range op.Outputs {
-			if shape, ok := f.shapes[t]; ok && !slices.Equal(shape, t.Shape) {
+			if shape, ok := f.shapes[t]; ok && (!slices.Equal(shape, t.Shape) || slices.Contains(t.Signature, -1)) {
 				t.Shape, t.Signature = shape, nil
 				changed = true
 			}
@@ -150,7 +150,7 @@ func knownShapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 		k.follow(s.op)
 		for i, t := range s.op.Outputs {
 			if k.shape[t] {
-				shapes[t] = r.values[s.out[i]].shape
+				shapes[t] = slices.Clone(r.values[s.out[i]].shape)
 			}
 		}
 	})

@@ -24,7 +24,8 @@ func (c *call) realScalar(i int) float32 {
 	return v.f[0]
 }
 
-// suppress selects at most as many boxes as input 2 says.
+// suppress selects at most as many boxes as input 2 says, and as have a score
+// above the threshold.
 func (c *call) suppress(sigma float32) (s *suppression, limit int) {
 	boxes, scores := c.realRank(0, 2), c.realRank(1, 1)
 	n := len(scores.f)
@@ -32,7 +33,11 @@ func (c *call) suppress(sigma float32) (s *suppression, limit int) {
 	limit = c.scalar(2)
 	s = &suppression{boxes: boxes.f, scores: append([]float32{}, scores.f...), iou: c.realScalar(3), score: c.realScalar(4),
 		sigma: sigma, seen: make([]int, n), gone: make([]bool, n)}
-	for len(s.selected) < limit {
+	candidates := 0
+	for _, v := range s.scores {
+		candidates += int(truth(v > s.score))
+	}
+	for len(s.selected) < min(limit, candidates) {
 		best := s.best()
 		if best < 0 {
 			break

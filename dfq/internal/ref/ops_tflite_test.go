@@ -127,6 +127,18 @@ var generators = []generator{
 	{"greater equal", compareGenerator(schema.BuiltinOperatorGREATER_EQUAL)},
 	{"equal", compareGenerator(schema.BuiltinOperatorEQUAL)},
 	{"not equal", compareGenerator(schema.BuiltinOperatorNOT_EQUAL)},
+	{"logical and", logicGenerator(schema.BuiltinOperatorLOGICAL_AND, 2)},
+	{"logical or", logicGenerator(schema.BuiltinOperatorLOGICAL_OR, 2)},
+	{"logical not", logicGenerator(schema.BuiltinOperatorLOGICAL_NOT, 1)},
+	{"reduce any", boolReduceGenerator(schema.BuiltinOperatorREDUCE_ANY)},
+	{"reduce all", boolReduceGenerator(schema.BuiltinOperatorREDUCE_ALL)},
+	{"add n", func(r *rand.Rand) *tflite.Model {
+		shape := smallShape(r, 3)
+		return single(schema.BuiltinOperatorADD_N, nil, 1, real(shape...), real(shape...), real(shape...))
+	}},
+	{"quantize", quantizeGenerator(schema.TensorTypeINT8, -5)},
+	{"quantize uint8", quantizeGenerator(schema.TensorTypeUINT8, 120)},
+	{"quantize int16", quantizeGenerator(schema.TensorTypeINT16, 0)},
 	{"relu", unaryGenerator(schema.BuiltinOperatorRELU, nil)},
 	{"relu6", unaryGenerator(schema.BuiltinOperatorRELU6, nil)},
 	{"relu n1 to 1", unaryGenerator(schema.BuiltinOperatorRELU_N1_TO_1, nil)},
@@ -285,6 +297,9 @@ var generators = []generator{
 	{"batch gather", func(r *rand.Rand) *tflite.Model {
 		return single(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: 2, BatchDims: 1}, 1, real(2, 2, 4, 2), matrix(2, r.IntN(4), r.IntN(4), r.IntN(4), 3))
 	}},
+	{"embedding lookup", func(r *rand.Rand) *tflite.Model {
+		return single(schema.BuiltinOperatorEMBEDDING_LOOKUP, nil, 1, integers(r.IntN(4), 3, r.IntN(4)), random(r, 4, between(r, 1, 3), 2))
+	}},
 	{"gather nd", func(r *rand.Rand) *tflite.Model {
 		return single(schema.BuiltinOperatorGATHER_ND, nil, 1, real(3, 4, 2), matrix(3, r.IntN(3), r.IntN(4), r.IntN(3), r.IntN(4), 2, 3))
 	}},
@@ -391,6 +406,30 @@ func unaryGenerator(code schema.BuiltinOperator, options any) func(*rand.Rand) *
 	return func(r *rand.Rand) *tflite.Model { return single(code, options, 1, real(smallShape(r, 4)...)) }
 }
 
+func logicGenerator(code schema.BuiltinOperator, operands int) func(*rand.Rand) *tflite.Model {
+	return func(r *rand.Rand) *tflite.Model {
+		in := []*tflite.Tensor{typed(schema.TensorTypeBOOL, 3, 2, 2), truths([]int{1, 2, 2}, coin(r), coin(r), true, false)}
+		return outputType(single(code, nil, 1, in[:operands]...), 0, schema.TensorTypeBOOL)
+	}
+}
+
+func boolReduceGenerator(code schema.BuiltinOperator) func(*rand.Rand) *tflite.Model {
+	return func(r *rand.Rand) *tflite.Model {
+		m := reduceGenerator(code)(r)
+		x := m.Graphs[0].Inputs[0]
+		x.Type = schema.TensorTypeBOOL
+		return outputType(m, 0, schema.TensorTypeBOOL)
+	}
+}
+
+func quantizeGenerator(typ schema.TensorType, zero int64) func(*rand.Rand) *tflite.Model {
+	return func(r *rand.Rand) *tflite.Model {
+		m := outputType(unaryGenerator(schema.BuiltinOperatorQUANTIZE, nil)(r), 0, typ)
+		m.Graphs[0].Outputs[0].Quant = &tflite.Quantization{Scale: []float32{0.0137}, Zero: []int64{zero}}
+		return m
+	}
+}
+
 func argGenerator(code schema.BuiltinOperator, options any) func(*rand.Rand) *tflite.Model {
 	return func(r *rand.Rand) *tflite.Model {
 		return outputType(single(code, options, 1, real(smallShape(r, 3)...), scalar(between(r, -3, 2))), 0, schema.TensorTypeINT32)
@@ -458,7 +497,9 @@ func opInputs(r *rand.Rand, g *tflite.Graph) [][]float32 {
 		inputs[i] = make([]float32, t.Len())
 		for k := range inputs[i] {
 			inputs[i][k] = float32(math.Round(r.NormFloat64()*16) / 8)
-			if nms || inputs[i][k] == 0 {
+			if t.Type == schema.TensorTypeBOOL {
+				inputs[i][k] = float32(r.IntN(2))
+			} else if nms || inputs[i][k] == 0 {
 				inputs[i][k] = r.Float32() + 0.01
 			}
 		}
@@ -490,6 +531,16 @@ func TestOpsAgainstInterpreter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// truths is a BOOL constant.
+func truths(shape []int, v ...bool) *tflite.Tensor {
+	t := typed(schema.TensorTypeBOOL, shape...)
+	t.Data = make([]byte, len(v))
+	for i, b := range v {
+		t.Data[i] = byte(truth(b))
+	}
+	return t
 }
 
 func empty(m *tflite.Model) bool {

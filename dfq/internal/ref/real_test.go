@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -19,9 +18,6 @@ var floatModels = []string{
 	"resnet8_cifar10_fp32", "resnet_6blk_750k_cifar10_fp32", "selfie_segmentation", "ulfd_rfb_320",
 	"vww96_20blk_791k_float", "vww96_float", "yolox_nano_with_post_float32",
 }
-
-// byteModels want inputs from 0 to 255, the others about -1 to 1.
-var byteModels = []string{"pose_cpm_demo_model", "resnet8_cifar10_fp32", "resnet_6blk_750k_cifar10_fp32", "yolox_nano_with_post_float32"}
 
 // sharedModel decodes a model and drops what follows its first op without a
 // kernel.
@@ -46,20 +42,6 @@ func sharedModel(t testing.TB, name string) *tflite.Model {
 		}
 	}
 	return m
-}
-
-// floatWeights replaces INT8 weights by their real values.
-func floatWeights(t testing.TB, m *tflite.Model) {
-	for _, c := range m.Graphs[0].Tensors() {
-		if c.Constant() && c.Type == schema.TensorTypeINT8 {
-			v, err := decode(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.SetFloats(v.f)
-			c.Quant = nil
-		}
-	}
 }
 
 // noise is uniform between lo and hi for every input of g.

@@ -12,6 +12,23 @@ import (
 	"dfq/tflite/interp"
 )
 
+// byteModels want inputs from 0 to 255, the others about -1 to 1.
+var byteModels = []string{"pose_cpm_demo_model", "resnet8_cifar10_fp32", "resnet_6blk_750k_cifar10_fp32", "yolox_nano_with_post_float32"}
+
+// floatWeights replaces INT8 weights by their real values.
+func floatWeights(t testing.TB, m *tflite.Model) {
+	for _, c := range m.Graphs[0].Tensors() {
+		if c.Constant() && c.Type == schema.TensorTypeINT8 {
+			v, err := decode(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.SetFloats(v.f)
+			c.Quant = nil
+		}
+	}
+}
+
 // distance is the largest difference, relative to the range of want.
 func distance(got, want []float32) float64 {
 	lo, hi, worst := 0.0, 0.0, 0.0
@@ -104,4 +121,40 @@ func TestSharedAgainstInterpreter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A quantized model, evaluated in real numbers that are rounded to the grid of
+// each tensor, stays near the interpreter's integer arithmetic.
+func TestSharedQuantized(t *testing.T) {
+	for name, inputs := range map[string]func(*tflite.Graph) [][]float32{
+		"kws_int8ref":                   func(g *tflite.Graph) [][]float32 { return noise(g, 1, -60, 60) },
+		"resnet8_cifar10_int8ref":       func(g *tflite.Graph) [][]float32 { return noise(g, 1, 0, 255) },
+		"mobilenet_v2_1.0_224_uint8ref": func(g *tflite.Graph) [][]float32 { return noise(g, 1, -1, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := sharedModel(t, name)
+			g := m.Graphs[0]
+			for _, op := range g.Ops {
+				if !slices.Contains(g.Outputs, op.Outputs[0]) {
+					g.Outputs = append(g.Outputs, op.Outputs[0])
+				}
+			}
+			got, want := both(t, m, inputs(g))
+			for i, o := range g.Outputs {
+				if d := rms(got[i], want[i]); d > 0.02 {
+					t.Errorf("output %d %q of %s: RMS difference is %.2g of its range", i, o.Name, g.Producers()[o].Code, d)
+				}
+			}
+		})
+	}
+}
+
+// rms is the root mean square of the differences, relative to the range of want.
+func rms(got, want []float32) float64 {
+	sum := 0.0
+	for i, w := range want {
+		d := float64(got[i] - w)
+		sum += d * d
+	}
+	return math.Sqrt(sum/float64(len(want))) / float64(slices.Max(want)-slices.Min(want))
 }

@@ -27,7 +27,7 @@ func newSampler(in, out int, alignCorners, halfPixelCenters bool) sampler {
 // linear is the two input positions that output o lies between, and the weight
 // of the second.
 func (s *sampler) linear(o int) (lower, upper int, weight float32) {
-	x := float32(o) * s.scale
+	x := float32(float32(o) * s.scale)
 	if s.half {
 		x = float32((float32(o)+0.5)*s.scale) - 0.5
 	}
@@ -39,7 +39,7 @@ func (s *sampler) linear(o int) (lower, upper int, weight float32) {
 
 // nearest is the input position for output o.
 func (s *sampler) nearest(o int) int {
-	x := float32(o) * s.scale
+	x := float32(float32(o) * s.scale)
 	if s.half {
 		x = float32((float32(o) + 0.5) * s.scale)
 	}

@@ -72,7 +72,7 @@ func gelu(c *call) {
 	f := func(x float64) float64 { return x / 2 * math.Erfc(-x/math.Sqrt2) }
 	if options[schema.GeluOptionsT](c).Approximate {
 		f = func(x float64) float64 {
-			return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+			return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+float64(0.044715*x*x*x))))
 		}
 	}
 	unary(math1(f), nil)(c)

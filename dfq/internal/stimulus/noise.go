@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 )
 
+// grainSide is the side of the tile that textures are cut from.
+const grainSide = 128
+
 // tile is a square of fractal noise that repeats at its edges, with mean about
 // 0 and deviation about 1. Its side is a power of two.
 type tile struct {
@@ -47,7 +50,7 @@ func (t tile) double() tile {
 		r0, r1 := (y/2)*t.side, ((y/2+(y&1)*2-1)&(t.side-1))*t.side
 		for x := range n {
 			x0, x1 := x/2, (x/2+(x&1)*2-1)&(t.side-1)
-			d.at[y*n+x] = (9*t.at[r0+x0] + 3*(t.at[r0+x1]+t.at[r1+x0]) + t.at[r1+x1]) / 16
+			d.at[y*n+x] = mix(mix(t.at[r1+x1], t.at[r1+x0], 0.75), mix(t.at[r0+x1], t.at[r0+x0], 0.75), 0.75)
 		}
 	}
 	return d
@@ -75,21 +78,9 @@ func pink(h, w int, rng *rand.Rand) []float64 {
 	for y := range h {
 		for x := range w {
 			p := y*side + x
-			c := rgb{lum: mean + mul(dev, lum.at[p]), rg: mul(0.15*dev, rg.at[p]), by: mul(0.3*dev, by.at[p])}
+			c := rgb{lum: mean + mul(dev, lum.at[p]), rg: mul(0.15, mul(dev, rg.at[p])), by: mul(0.3, mul(dev, by.at[p]))}
 			c.put(img[3*(y*w+x):])
 		}
 	}
 	return img
-}
-
-// rgb is a colour as luminance and two opponent channels, red against green
-// and blue against yellow. In natural scenes the three are about uncorrelated,
-// with ever smaller deviations (Ruderman, Cronin and Chiao 1998).
-type rgb struct{ lum, rg, by float64 }
-
-// put writes the colour as red, green and blue.
-func (c rgb) put(dst []float64) {
-	dst[0] = c.lum + mul(0.5, c.rg) - c.by
-	dst[1] = c.lum - c.rg
-	dst[2] = c.lum + mul(0.5, c.rg) + c.by
 }

@@ -69,32 +69,31 @@ func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 	case Pink:
 		f.store(dst, pink(f.h, f.w, rng))
 	case Spectrogram:
-		spectrogram(dst, f.h, f.w, f.c, rng)
+		spectrogram(dst, f.h, f.w, f.c, rng, u)
 	default:
-		vector(dst, rng)
+		vector(dst, rng, u)
 	}
 }
 
 // KindFor guesses the family from the shape of an input, batch first.
 //
 // Planes of 1, 3 or 4 channels with both sides of 8 or more are images, unless
-// they are small, of one channel and far from square as 49 × 10 is: those are
-// features over time. Anything else is a vector.
+// there is one channel and the plane is half again as high as wide, as 49 × 10
+// and 96 × 64 are: those are features over time, and so is [batch, time,
+// features]. Anything else is a vector.
 func KindFor(shape []int) Kind {
 	if len(shape) < 3 {
 		return Vector
 	}
 	f := frameOf(shape, Leaves)
-	long, short := max(f.h, f.w), min(f.h, f.w)
+	image := f.h >= 8 && f.w >= 8 && (f.c == 1 || f.c == 3 || f.c == 4)
 	switch {
-	case short < 4:
-		return Vector
-	case f.c != 1 && f.c != 3 && f.c != 4:
-		return Vector
-	case len(shape) == 3 && f.c == 1, f.c == 1 && long > 2*short, short < 8:
+	case f.c == 1 && f.h >= 4 && f.w >= 4 && (len(shape) == 3 || 2*f.h >= 3*f.w):
 		return Spectrogram
+	case image:
+		return Leaves
 	}
-	return Leaves
+	return Vector
 }
 
 // frame is how a shape is cut into n planes of h × w points with c channels.

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"dfq/dfq"
+	"dfq/tflite"
+
+	"github.com/spf13/cobra"
+)
+
+type convertFlags struct {
+	out, report string
+	perTensor   bool
+	io          string
+	ranges      rangeFlags
+	allowFloat  bool
+	seed        uint64
+	printAfter  []string
+	quiet       bool
+}
+
+var ioTypes = map[string]dfq.IOType{"int8": dfq.Int8, "uint8": dfq.Uint8, "float32": dfq.Float32}
+
+func newConvert() *cobra.Command {
+	f := &convertFlags{}
+	cmd := &cobra.Command{
+		Use:   "convert IN.tflite [-o OUT.tflite]",
+		Short: "Turn a float model into a fully INT8 one",
+		Long: `Turn a float model into a fully INT8 one, without data.
+
+OUT is IN with _int8 added to its name if it is not stated. "-" stands for stdin
+and stdout. A summary goes to stderr.`,
+		Example: `  dfq convert model.tflite
+  dfq convert model.tflite -o small.tflite --input-range -1,1
+  dfq convert - -o - --per-tensor < model.tflite > small.tflite`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeModels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return convert(cmd, args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.out, "out", "o", "", "write to `FILE`")
+	flags.BoolVar(&f.perTensor, "per-tensor", false, "one scale for all of a weight tensor, for accelerators that need it")
+	flags.StringVar(&f.io, "io", "int8", "`TYPE` of inputs and outputs: int8, uint8 or float32")
+	f.ranges.add(flags)
+	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form in float")
+	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
+	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
+	flags.StringVar(&f.report, "report", "", "write a record of the conversion as JSON to `FILE`")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no summary, no progress; warnings only")
+	cmd.RegisterFlagCompletionFunc("io", cobra.FixedCompletions([]string{"int8", "uint8", "float32"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("print-after", cobra.FixedCompletions(append(dfq.Passes(), everyPass), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func convert(cmd *cobra.Command, name string, f *convertFlags) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if f.out == "" {
+		f.out = defaultOut(name)
+	}
+	opts, err := f.options(stdout, stderr)
+	if err != nil {
+		return err
+	}
+	in, err := readModel(name, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if err := f.checkTargets(in, stdout); err != nil {
+		return err
+	}
+	if opts.Inputs, err = f.ranges.inputs(in.model); err != nil {
+		return err
+	}
+	bar := newProgress(stderr, f.quiet || len(f.printAfter) > 0)
+	defer bar.clear()
+	opts.Progress = bar.set
+	model, report, err := dfq.Quantize(in.model, opts)
+	bar.clear()
+	if err != nil {
+		return explain(in.name, err)
+	}
+	data, err := tflite.Encode(model)
+	if err != nil {
+		return err
+	}
+	results := []result{{f.out, data}}
+	if f.report != "" {
+		record, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return err
+		}
+		results = append(results, result{f.report, append(record, '\n')})
+	}
+	if err := writeResults(cmd.Context(), stdout, results...); err != nil {
+		return err
+	}
+	if !f.quiet {
+		summarize(stderr, in, f.out, len(data), report)
+	}
+	for _, w := range report.Warnings {
+		fmt.Fprintf(stderr, "dfq: warning: %s\n", w)
+	}
+	return nil
+}
+
+// defaultOut names the INT8 model after the float one.
+func defaultOut(in string) string {
+	if in == standard {
+		return standard
+	}
+	return strings.TrimSuffix(in, ".tflite") + "_int8.tflite"
+}
+
+// options translates the flags that need no model.
+func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
+	ioType, ok := ioTypes[f.io]
+	if !ok {
+		return nil, usagef("--io %q: it is int8, uint8 or float32", f.io)
+	}
+	wanted, err := passesNamed(f.printAfter)
+	if err != nil {
+		return nil, err
+	}
+	opts := &dfq.Options{
+		PerTensor:   f.perTensor,
+		IO:          ioType,
+		AllowFloat:  f.allowFloat,
+		Seed:        f.seed,
+		Interpreter: fastest(),
+	}
+	if len(wanted) > 0 {
+		to := stdout
+		if f.out == standard || f.report == standard {
+			to = stderr
+		}
+		opts.Trace = func(pass string, m *tflite.Model) {
+			if slices.Contains(wanted, pass) {
+				fmt.Fprintf(to, "== after %q\n%s\n", pass, m)
+			}
+		}
+	}
+	return opts, nil
+}
+
+// everyPass stands for all names of passes.
+const everyPass = "all"
+
+// passesNamed checks names of passes. Dashes may stand for their spaces.
+func passesNamed(names []string) ([]string, error) {
+	passes := dfq.Passes()
+	var found []string
+	for _, name := range names {
+		if name == everyPass {
+			return passes, nil
+		}
+		spaced := strings.ReplaceAll(name, "-", " ")
+		if !slices.Contains(passes, spaced) {
+			return nil, usageError{hintedError{fmt.Errorf("no pass is named %q", name),
+				fmt.Sprintf("the passes are %q; or %s", passes, everyPass)}}
+		}
+		found = append(found, spaced)
+	}
+	return found, nil
+}
+
+// checkTargets refuses to write over the model that was read, to write two
+// things to one place, and to write a model to a terminal.
+func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
+	for _, target := range []string{f.out, f.report} {
+		if target == standard {
+			if out, ok := stdout.(*os.File); ok && isFile(out, in.info) {
+				return usagef("stdout is the model itself")
+			}
+		} else if target != "" && sameFile(in.info, target) {
+			return usagef("%s is the model itself; dfq does not write over what it reads", target)
+		}
+	}
+	if f.out == standard && isTerminal(stdout) {
+		return usageError{hintedError{errors.New("a model is not for a terminal"), "write it to a file with -o, or into a pipe"}}
+	}
+	if f.report != "" && samePath(f.report, f.out) {
+		return usagef("--report and -o are both %s", f.out)
+	}
+	return nil
+}
+
+func isFile(f *os.File, info fs.FileInfo) bool {
+	other, err := f.Stat()
+	return err == nil && info != nil && info.Mode().IsRegular() && os.SameFile(info, other)
+}
+
+// samePath reports whether two names lead to one file, be it there or not.
+func samePath(a, b string) bool {
+	if info, err := os.Stat(a); err == nil && info.Mode().IsRegular() && sameFile(info, b) {
+		return true
+	}
+	a, errA := filepath.Abs(a)
+	b, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && a == b
+}
+
+// explain adds what to do about an error of a conversion.
+func explain(name string, err error) error {
+	var unsupported *dfq.UnsupportedError
+	if errors.As(err, &unsupported) {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s: %d ops have no INT8 form", name, len(unsupported.Ops))
+		for _, op := range unsupported.Ops {
+			fmt.Fprintf(&b, "\n  %s", describeOp(op))
+		}
+		return hintedError{errors.New(b.String()), "--allow-float keeps them in float, with all else INT8; or cut them off the model"}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+func describeOp(op dfq.UnsupportedOp) string {
+	return fmt.Sprintf("op %d %s %q: %s", op.Index, op.Name, op.Output, op.Reason)
+}
+
+// summarize says in a few lines what was done.
+func summarize(w io.Writer, in *modelFile, out string, size int, r *dfq.Report) {
+	if out == standard {
+		out = "stdout"
+	}
+	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
+	fmt.Fprintf(w, "  ops     %d of %d INT8, %d activations fused\n", r.OpsInt8, r.Ops, r.Fused)
+	fmt.Fprintf(w, "  size    %s -> %s (%.0f %%)\n", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
+	for _, i := range r.Inputs {
+		if i.Source == "" {
+			fmt.Fprintf(w, "  input   %q %v: not real, left as it is\n", i.Name, i.Shape)
+			continue
+		}
+		fmt.Fprintf(w, "  input   %q %v: [%.4g, %.4g], %s\n", i.Name, i.Shape, i.Range.Lo, i.Range.Hi, foundHow(i))
+	}
+	for _, op := range r.Float {
+		fmt.Fprintf(w, "  float   %s\n", describeOp(op))
+	}
+}
+
+// foundHow says where an input's range comes from.
+func foundHow(i dfq.InputReport) string {
+	if i.Source == "stated" {
+		return "stated"
+	}
+	return i.Source + ": " + i.Why
+}
+
+func kilobytes(n int) string { return fmt.Sprintf("%.1f kB", float64(n)/1000) }

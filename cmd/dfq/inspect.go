@@ -1,0 +1,412 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"dfq/dfq"
+	"dfq/schema"
+	"dfq/tflite"
+	"dfq/tflite/metadata"
+
+	"github.com/spf13/cobra"
+)
+
+func newInspect() *cobra.Command {
+	var asJSON, asGraph bool
+	cmd := &cobra.Command{
+		Use:   "inspect MODEL.tflite",
+		Short: "Show what is in a model and how it is quantized",
+		Long: `Show a model's inputs and outputs, its ops, what is quantized and how, its
+metadata and signatures. A model that works on int8 is held against the rules of
+the INT8 quantization specification.`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeModels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if asJSON && asGraph {
+				return usagef("--json and --graph exclude each other")
+			}
+			f, err := readModel(args[0], cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			var text []byte
+			switch {
+			case asGraph:
+				text = []byte(f.model.String())
+			case asJSON:
+				if text, err = json.MarshalIndent(inspect(f), "", "  "); err != nil {
+					return err
+				}
+				text = append(text, '\n')
+			default:
+				text = inspect(f).text()
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().BoolVar(&asGraph, "graph", false, "print the whole graph, a line for each op")
+	return cmd
+}
+
+// inspection is what a model file holds.
+type inspection struct {
+	File        string         `json:"file"`
+	Bytes       int            `json:"bytes"`
+	Description string         `json:"description,omitempty"`
+	MinRuntime  string         `json:"min_runtime_version,omitempty"`
+	Inputs      []tensorFacts  `json:"inputs"`
+	Outputs     []tensorFacts  `json:"outputs"`
+	Graphs      []graphFacts   `json:"subgraphs"`
+	Ops         []opFacts      `json:"ops"`         // of all graphs
+	Weights     weightFacts    `json:"weights"`     // constants that ops read, of all graphs
+	Activations []typeFacts    `json:"activations"` // of all graphs
+	Signatures  []string       `json:"signatures,omitempty"`
+	Metadata    []blobFacts    `json:"metadata,omitempty"`
+	TFLite      *metadata.Info `json:"tflite_metadata,omitempty"`
+	Unreadable  string         `json:"tflite_metadata_error,omitempty"`
+	Trailer     int            `json:"trailer_bytes"` // behind the FlatBuffer
+	INT8        bool           `json:"int8"`          // whether the main graph works on int8 at all
+	BrokenRules []string       `json:"broken_int8_rules,omitempty"`
+}
+
+type tensorFacts struct {
+	Name      string     `json:"name"`
+	Type      string     `json:"type"`
+	Shape     []int      `json:"shape"`
+	Signature []int      `json:"shape_signature,omitempty"`
+	Scale     float32    `json:"scale,omitempty"`
+	Zero      int64      `json:"zero_point,omitempty"`
+	Range     *dfq.Range `json:"range,omitempty"` // real values that a quantized tensor can hold
+}
+
+type graphFacts struct {
+	Name    string `json:"name"`
+	Ops     int    `json:"ops"`
+	Tensors int    `json:"tensors"`
+}
+
+type opFacts struct {
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+	Count   int    `json:"count"`
+	INT8    int    `json:"int8"` // of these, with an int8 tensor
+}
+
+type weightFacts struct {
+	Bytes      int         `json:"bytes"`
+	PerChannel int         `json:"quantized_per_channel"`
+	PerTensor  int         `json:"quantized_per_tensor"`
+	Types      []typeFacts `json:"types"`
+}
+
+type typeFacts struct {
+	Type      string `json:"type"`
+	Tensors   int    `json:"tensors"`
+	Quantized int    `json:"quantized"` // of these, with a scale
+}
+
+type blobFacts struct {
+	Name  string `json:"name"`
+	Bytes int    `json:"bytes"`
+}
+
+func inspect(f *modelFile) *inspection {
+	m := f.model
+	in := &inspection{
+		File: f.name, Bytes: len(f.data), Description: m.Description, Trailer: len(m.Trailer),
+		Inputs: tensorsFacts(m.Graphs[0].Inputs), Outputs: tensorsFacts(m.Graphs[0].Outputs),
+	}
+	var constants, activations []*tflite.Tensor
+	for _, g := range m.Graphs {
+		tensors := g.Tensors()
+		in.Graphs = append(in.Graphs, graphFacts{g.Name, len(g.Ops), len(tensors)})
+		for _, op := range g.Ops {
+			in.countOp(op)
+		}
+		for _, t := range tensors {
+			if t.Constant() {
+				constants = append(constants, t)
+			} else {
+				activations = append(activations, t)
+			}
+		}
+	}
+	slices.SortStableFunc(in.Ops, func(a, b opFacts) int { return b.Count - a.Count })
+	in.Weights = weightsFacts(constants)
+	in.Activations = typesFacts(activations)
+	for _, s := range m.Signatures {
+		in.Signatures = append(in.Signatures, fmt.Sprintf("%q (%s) -> (%s)", s.Key, names(s.Inputs), names(s.Outputs)))
+	}
+	in.readMetadata(m)
+	if in.INT8 = slices.ContainsFunc(m.Graphs[0].Tensors(), int8Activation); in.INT8 {
+		for _, err := range dfq.CheckRules(m) {
+			in.BrokenRules = append(in.BrokenRules, err.Error())
+		}
+	}
+	return in
+}
+
+func (in *inspection) readMetadata(m *tflite.Model) {
+	for _, md := range m.Metadata {
+		in.Metadata = append(in.Metadata, blobFacts{md.Name, len(md.Data)})
+		if md.Name == "min_runtime_version" {
+			in.MinRuntime = string(bytes.TrimRight(md.Data, "\x00"))
+		}
+	}
+	info, err := metadata.Read(m)
+	if err != nil {
+		in.Unreadable = err.Error()
+	}
+	in.TFLite = info
+}
+
+// int8Activation tells a graph that works on int8 from one that only stores
+// its weights so.
+func int8Activation(t *tflite.Tensor) bool {
+	return !t.Constant() && t.Type == schema.TensorTypeINT8 && t.Quant != nil
+}
+
+func (in *inspection) countOp(op *tflite.Op) {
+	name := op.Code.String()
+	if op.Code == schema.BuiltinOperatorCUSTOM {
+		name += " " + op.Custom
+	}
+	i := slices.IndexFunc(in.Ops, func(o opFacts) bool { return o.Name == name && o.Version == op.Version })
+	if i < 0 {
+		i = len(in.Ops)
+		in.Ops = append(in.Ops, opFacts{Name: name, Version: op.Version})
+	}
+	in.Ops[i].Count++
+	int8Tensor := func(t *tflite.Tensor) bool { return t != nil && int8Activation(t) }
+	if slices.ContainsFunc(op.Inputs, int8Tensor) || slices.ContainsFunc(op.Outputs, int8Tensor) {
+		in.Ops[i].INT8++
+	}
+}
+
+func weightsFacts(constants []*tflite.Tensor) weightFacts {
+	w := weightFacts{Types: typesFacts(constants)}
+	for _, t := range constants {
+		w.Bytes += len(t.Data)
+		switch {
+		case t.Quant == nil || t.Type != schema.TensorTypeINT8 && t.Type != schema.TensorTypeUINT8:
+		case len(t.Quant.Scale) > 1:
+			w.PerChannel++
+		case len(t.Quant.Scale) == 1:
+			w.PerTensor++
+		}
+	}
+	return w
+}
+
+// typesFacts counts tensors by type, in order of appearance.
+func typesFacts(tensors []*tflite.Tensor) []typeFacts {
+	var facts []typeFacts
+	for _, t := range tensors {
+		i := slices.IndexFunc(facts, func(f typeFacts) bool { return f.Type == t.Type.String() })
+		if i < 0 {
+			i = len(facts)
+			facts = append(facts, typeFacts{Type: t.Type.String()})
+		}
+		facts[i].Tensors++
+		if t.Quant != nil && len(t.Quant.Scale) > 0 {
+			facts[i].Quantized++
+		}
+	}
+	return facts
+}
+
+func tensorsFacts(tensors []*tflite.Tensor) []tensorFacts {
+	facts := []tensorFacts{}
+	for _, t := range tensors {
+		f := tensorFacts{Name: t.Name, Type: t.Type.String(), Shape: t.Shape, Signature: t.Signature}
+		if q := t.Quant; q != nil && len(q.Scale) == 1 && len(q.Zero) == 1 && finite(float64(q.Scale[0])) {
+			f.Scale, f.Zero = q.Scale[0], q.Zero[0]
+			f.Range = storedRange(t.Type, float64(f.Scale), float64(f.Zero))
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}
+
+// storedRange is the interval of real values that integers of a type express.
+func storedRange(t schema.TensorType, scale, zero float64) *dfq.Range {
+	var lo, hi float64
+	switch t {
+	case schema.TensorTypeINT8:
+		lo, hi = math.MinInt8, math.MaxInt8
+	case schema.TensorTypeUINT8:
+		lo, hi = 0, math.MaxUint8
+	case schema.TensorTypeINT16:
+		lo, hi = math.MinInt16, math.MaxInt16
+	default:
+		return nil
+	}
+	return &dfq.Range{Lo: scale * (lo - zero), Hi: scale * (hi - zero)}
+}
+
+func names(named []tflite.NamedTensor) string {
+	var out []string
+	for _, n := range named {
+		out = append(out, fmt.Sprintf("%q", n.Name))
+	}
+	return strings.Join(out, ", ")
+}
+
+// text is the inspection for people. What comes from the file is quoted.
+func (in *inspection) text() []byte {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(head, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", head, fmt.Sprintf(format, args...)) }
+	row("file", "%s, %d bytes", in.File, in.Bytes)
+	if in.Description != "" {
+		row("description", "%q", in.Description)
+	}
+	if in.MinRuntime != "" {
+		row("min runtime", "%q", in.MinRuntime)
+	}
+	for _, t := range in.Inputs {
+		row("input", "%s", t)
+	}
+	for _, t := range in.Outputs {
+		row("output", "%s", t)
+	}
+	for i, g := range in.Graphs {
+		row("subgraph", "%d %q: %d ops, %d tensors", i, g.Name, g.Ops, g.Tensors)
+	}
+	row("weights", "%d bytes; %s; %d quantized per channel, %d per tensor", in.Weights.Bytes, typeList(in.Weights.Types), in.Weights.PerChannel, in.Weights.PerTensor)
+	row("activations", "%s", typeList(in.Activations))
+	row("int8 rules", "%s", in.verdict())
+	for _, s := range in.Signatures {
+		row("signature", "%s", s)
+	}
+	for _, md := range in.Metadata {
+		row("metadata", "%q, %d bytes", md.Name, md.Bytes)
+	}
+	if in.Trailer > 0 {
+		row("trailer", "%d bytes behind the model", in.Trailer)
+	}
+	if in.Unreadable != "" {
+		row("unreadable", "%s", in.Unreadable)
+	}
+	w.Flush()
+	if in.TFLite != nil {
+		b.WriteString("\n")
+		b.Write(metadataText(in.TFLite))
+	}
+	b.WriteString("\n")
+	b.Write(in.opTable())
+	for _, broken := range in.BrokenRules {
+		fmt.Fprintf(&b, "broken rule: %s\n", broken)
+	}
+	return b.Bytes()
+}
+
+func (in *inspection) verdict() string {
+	switch {
+	case !in.INT8:
+		return "do not apply: no activation is int8"
+	case len(in.BrokenRules) > 0:
+		return fmt.Sprintf("%d broken, listed below", len(in.BrokenRules))
+	}
+	return "all kept"
+}
+
+func (in *inspection) opTable() []byte {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "count\tint8\tversion\t  op\n")
+	for _, op := range in.Ops {
+		name := op.Name
+		if custom, ok := strings.CutPrefix(name, "CUSTOM "); ok {
+			name = fmt.Sprintf("CUSTOM %q", custom)
+		}
+		fmt.Fprintf(w, "%d\t%d\t%d\t  %s\n", op.Count, op.INT8, op.Version, name)
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+func (t tensorFacts) String() string {
+	s := fmt.Sprintf("%q %s %v", t.Name, t.Type, t.Shape)
+	if slices.Contains(t.Signature, -1) {
+		s += fmt.Sprintf(" of signature %v", t.Signature)
+	}
+	if t.Scale != 0 {
+		s += fmt.Sprintf(", scale %g, zero point %d", t.Scale, t.Zero)
+	}
+	if t.Range != nil {
+		s += fmt.Sprintf(", range [%.4g, %.4g]", t.Range.Lo, t.Range.Hi)
+	}
+	return s
+}
+
+func typeList(types []typeFacts) string {
+	if len(types) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, t := range types {
+		s := fmt.Sprintf("%d %s", t.Tensors, t.Type)
+		switch t.Quantized {
+		case 0:
+		case t.Tensors:
+			s += " with scales"
+		default:
+			s += fmt.Sprintf(" (%d with scales)", t.Quantized)
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// metadataText shows TFLite Metadata.
+func metadataText(info *metadata.Info) []byte {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, field := range []struct{ name, value string }{
+		{"name", info.Name}, {"description", info.Description}, {"version", info.Version},
+		{"author", info.Author}, {"license", info.License},
+	} {
+		if field.value != "" {
+			fmt.Fprintf(w, "model %s\t%q\n", field.name, field.value)
+		}
+	}
+	for _, side := range []struct {
+		name    string
+		tensors []metadata.Tensor
+	}{{"input", info.Inputs}, {"output", info.Outputs}} {
+		for i, t := range side.tensors {
+			fmt.Fprintf(w, "model %s %d\t%s\n", side.name, i, describeTensor(t))
+		}
+	}
+	for _, f := range info.Files {
+		fmt.Fprintf(w, "model file\t%q, %d bytes\n", f.Name, f.Size)
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+func describeTensor(t metadata.Tensor) string {
+	s := fmt.Sprintf("%q", t.Name)
+	if t.Description != "" {
+		s += fmt.Sprintf(" %q", t.Description)
+	}
+	if len(t.Mean) > 0 {
+		s += fmt.Sprintf(", mean %v, std %v", t.Mean, t.Std)
+	}
+	if len(t.Min) > 0 {
+		s += fmt.Sprintf(", min %v, max %v", t.Min, t.Max)
+	}
+	if len(t.Files) > 0 {
+		s += fmt.Sprintf(", files %q", t.Files)
+	}
+	return s
+}
