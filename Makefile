@@ -39,7 +39,8 @@ setup: $(STAMP)
 build: setup
 	mkdir -p bin
 	go build -tags tflite -o bin/dfq ./cmd/dfq
-	cp -f '$(LIB)'/lib/libtensorflowlite_c.* bin/
+	rm -f bin/libtensorflowlite_c.*
+	cp '$(LIB)'/lib/libtensorflowlite_c.* bin/
 
 # The values are quoted twice: for the shell, and inside for the go command.
 env: setup

@@ -1,7 +1,9 @@
 package dfq
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"slices"
 
 	"dfq/schema"
@@ -29,7 +31,19 @@ func equalize(j *job) error {
 	}
 	v.boundByCaps(j)
 	for _, b := range v.blocks(j) {
+		c0 := b.cost(ones(len(b.vars)))
 		gain := b.solve()
+		if os.Getenv("DFQDEBUG") != "" {
+			sv := make([]float64, len(b.vars))
+			for p, i := range b.vars {
+				sv[p] = v.s[i]
+			}
+			wn := 0.0
+			for _, r := range b.readers {
+				wn += r.weightNoise(sv) / float64(len(r.weight)+1)
+			}
+			fmt.Printf("block %-50.50s %d tensors %d vars cost %.1f dB -> %.1f dB gain %.1f (weights %.1f)\n", b.tensors[0].Name, len(b.tensors), len(b.vars), 10*math.Log10(c0), 10*math.Log10(b.cost(sv)), gain, 10*math.Log10(wn+1e-12))
+		}
 		if gain > 0 {
 			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: gain})
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -15,10 +16,8 @@ type LayerDiff struct {
 	Op        string  `json:"op"`
 	Name      string  `json:"name"`
 	SQNR      float64 `json:"sqnr_db"`
-	MeanShift float64 `json:"mean_shift"` // mean of got − want, over want's deviation
-	MaxSteps  float64 `json:"max_steps"`  // largest error in steps of the output's scale
-	Saturated float64 `json:"saturated"`  // share of values at an end of the int8 range that the float value lies beyond by a step or more
-	Range     float64 `json:"range"`      // the width of the float values over that of the int8 range
+	MeanShift float64 `json:"mean_shift"` // root mean square over channels of the mean error, over their deviation
+	Saturated float64 `json:"saturated"`  // share of values at an end of the int8 range
 }
 
 // CompareLayers runs n samples through a float model and the INT8 model made
@@ -48,7 +47,7 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 	_, err := Compare(withOutputs(float, want), withOutputs(int8, got), open, n, sample, func(i int, a, b [][]float32) {
 		sums[i] = make([]layerSums, len(layers))
 		for k := range layers {
-			sums[i][k].add(a[k], b[k], params(got[k].Quant).Range)
+			sums[i][k].add(a[k], b[k], channelCount(got[k]), params(got[k].Quant))
 		}
 	})
 	if err != nil {
@@ -59,7 +58,7 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 		for i := range sums {
 			s.join(sums[i][k])
 		}
-		s.fill(&layers[k], got[k].Quant)
+		s.fill(&layers[k])
 	}
 	return layers, nil
 }
@@ -100,45 +99,69 @@ func copyWithTensors(m *tflite.Model, find []*tflite.Tensor) (*tflite.Model, []*
 	return c, found
 }
 
-// layerSums are the sums behind a LayerDiff.
+// layerSums are the sums behind a LayerDiff, by channel. Equalization gives
+// channels other scales, so got is compared after the one factor per channel
+// that fits it best to want.
 type layerSums struct {
-	errorSums
-	sum, shift float64
-	lo, hi     float64
-	saturated  int
+	channels  []channelSums
+	n         int
+	saturated int
 }
 
-func (s *layerSums) add(want, got []float32, interval func() (lo, hi float64)) {
-	s.errorSums.add(want, got, 1)
-	lo, hi := interval()
-	step := (hi - lo) / 255
+type channelSums struct{ n, w, g, ww, wg, gg float64 }
+
+func (s *layerSums) add(want, got []float32, channels int, q affine.Params) {
+	if s.channels == nil {
+		s.channels = make([]channelSums, channels)
+	}
+	lo, hi := q.Range()
 	for i, x := range want {
 		w, g := float64(x), float64(got[i])
-		s.sum += w
-		s.shift += g - w
-		s.lo, s.hi = math.Min(s.lo, w), math.Max(s.hi, w)
-		if w > hi+step || w < lo-step {
+		c := &s.channels[i%channels]
+		c.n++
+		c.w += w
+		c.g += g
+		c.ww += w * w
+		c.wg += w * g
+		c.gg += g * g
+		if g <= lo || g >= hi {
 			s.saturated++
 		}
 	}
+	s.n += len(want)
 }
 
 func (s *layerSums) join(o layerSums) {
-	s.errorSums.join(o.errorSums)
-	s.sum += o.sum
-	s.shift += o.shift
-	s.lo, s.hi = math.Min(s.lo, o.lo), math.Max(s.hi, o.hi)
+	if s.channels == nil {
+		s.channels = make([]channelSums, len(o.channels))
+	}
+	for i, c := range o.channels {
+		d := &s.channels[i]
+		d.n += c.n
+		d.w += c.w
+		d.g += c.g
+		d.ww += c.ww
+		d.wg += c.wg
+		d.gg += c.gg
+	}
+	s.n += o.n
 	s.saturated += o.saturated
 }
 
-func (s *layerSums) fill(d *LayerDiff, q *tflite.Quantization) {
-	n := math.Max(1, float64(s.n))
-	mean := s.sum / n
-	deviation := math.Sqrt(math.Max(s.signal/n-mean*mean, 1e-30))
-	d.SQNR = sqnr(s.signal, s.noise)
-	d.MeanShift = s.shift / n / deviation
-	d.MaxSteps = s.max / float64(q.Scale[0])
-	d.Saturated = float64(s.saturated) / n
-	lo, hi := params(q).Range()
-	d.Range = (s.hi - s.lo) / (hi - lo)
+func (s *layerSums) fill(d *LayerDiff) {
+	var signal, noise, shift, variance float64
+	for _, c := range s.channels {
+		k := 1.0
+		if c.gg > 0 && c.wg > 0 {
+			k = c.wg / c.gg
+		}
+		signal += c.ww
+		noise += math.Max(0, c.ww-2*k*c.wg+k*k*c.gg)
+		e := (k*c.g - c.w) / c.n
+		shift += e * e
+		variance += c.ww/c.n - c.w/c.n*c.w/c.n
+	}
+	d.SQNR = sqnr(signal, noise)
+	d.MeanShift = math.Sqrt(shift / math.Max(variance, 1e-30))
+	d.Saturated = float64(s.saturated) / math.Max(1, float64(s.n))
 }

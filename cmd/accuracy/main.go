@@ -173,7 +173,7 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 				return err
 			}
 			for _, l := range ls {
-				fmt.Printf("%4d %-20s %6.1f dB shift %6.3f max %6.1f steps sat %.4f range %.2f  %.60s\n", l.Index, l.Op, l.SQNR, l.MeanShift, l.MaxSteps, l.Saturated, l.Range, l.Name)
+				fmt.Printf("%4d %-20s %6.1f dB shift %6.3f sat %.4f  %.60s\n", l.Index, l.Op, l.SQNR, l.MeanShift, l.Saturated, l.Name)
 			}
 		}
 		if err := m.score(wanted, int8, sample, d, weights, seconds); err != nil {

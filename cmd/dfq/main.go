@@ -105,6 +105,8 @@ func markStart(root *cobra.Command) *bool {
 // usageError is a wrong command line that only a subcommand can tell.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // hintedError is an error with what to do about it.

@@ -51,6 +51,9 @@ func (f *rangeFlags) inputs(m *tflite.Model) ([]dfq.InputRange, error) {
 
 // normalization returns the mean and deviation of the only input.
 func (f *rangeFlags) normalization(inputs []*tflite.Tensor) ([]dfq.InputRange, error) {
+	if len(f.mean) == 0 || len(f.std) == 0 {
+		return nil, usagef("--mean and --std go together")
+	}
 	if len(inputs) != 1 {
 		return nil, usagef("--mean and --std are for models with one input, this one has %d; use --input-range", len(inputs))
 	}
@@ -63,7 +66,7 @@ func (f *rangeFlags) normalization(inputs []*tflite.Tensor) ([]dfq.InputRange, e
 		values []float64
 	}{{"--mean", f.mean}, {"--std", f.std}} {
 		if n := len(list.values); n != 1 && n != channels {
-			return nil, usagef("%s has %d values, the input needs 1 or %d", list.flag, n, channels)
+			return nil, usagef("%s has %d values, the input has %d channels", list.flag, n, channels)
 		}
 	}
 	for i := range max(len(f.mean), len(f.std)) {
