@@ -334,6 +334,9 @@ func (v *channelScales) apply(j *job) {
 			}
 		}
 		s.lo, s.hi = bounds(s.channels)
+		for i := range s.rows {
+			s.rows[i] /= float32(scale(t, i%len(s.channels)))
+		}
 	}
 }
 
@@ -495,7 +498,14 @@ func (b *block) prepare(j *job) bool {
 				}
 				place = p
 			}
-			r = append(r, channelRange{place, math.Min(m.lo, 0), math.Max(m.hi, 0)})
+			kk := 0.0
+			fmt.Sscan(os.Getenv("KSIG"), &kk)
+			lo, hi := math.Min(m.lo, 0), math.Max(m.hi, 0)
+			if lo < 0 {
+				lo = math.Min(lo, m.mean-kk*m.deviation())
+			}
+			hi = math.Max(hi, m.mean+kk*m.deviation())
+			r = append(r, channelRange{place, lo, hi})
 		}
 		b.ranges = append(b.ranges, r)
 	}

@@ -15,6 +15,7 @@ import (
 type tensorStats struct {
 	lo, hi   float64   // over everything
 	channels []moments // one per channel
+	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; same as channels where there is none
 }
 
@@ -59,10 +60,16 @@ func estimate(j *job) error {
 	}
 	probe, observed := probeModel(j.model, want)
 	perSample := make([][][]moments, len(j.samples)) // [sample][observed][channel]
+	rows := make([][][]float32, len(j.samples))
 	err := j.eachSample(probe, func(i int, values [][]float32) {
 		perSample[i] = make([][]moments, len(values))
+		rows[i] = make([][]float32, len(values))
 		for k, v := range values {
-			perSample[i][k] = channelMoments(v, channelCount(observed[k].value))
+			channels := channelCount(observed[k].value)
+			perSample[i][k] = channelMoments(v, channels)
+			if !observed[k].pre {
+				rows[i][k] = someRows(v, channels, rowValues/len(j.samples))
+			}
 		}
 	})
 	if err != nil {
@@ -91,6 +98,9 @@ func estimate(j *job) error {
 			continue
 		}
 		s.channels = total
+		for i := range rows {
+			s.rows = append(s.rows, rows[i][k]...)
+		}
 		s.lo, s.hi = bounds(total)
 	}
 	for t, s := range j.stats {
@@ -102,6 +112,23 @@ func estimate(j *job) error {
 		}
 	}
 	return nil
+}
+
+// rowValues is how many values of a tensor are kept, over all samples.
+const rowValues = 1 << 15
+
+// someRows copies evenly spaced rows of v, about n values in all and at least
+// one row.
+func someRows(v []float32, channels, n int) []float32 {
+	rows := len(v) / channels
+	keep := max(1, min(rows, n/channels))
+	out := make([]float32, 0, keep*channels)
+	for k := range keep {
+		// Odd multiples of half a stride miss no border and favour none.
+		r := (2*k + 1) * rows / (2 * keep)
+		out = append(out, v[r*channels:][:channels]...)
+	}
+	return out
 }
 
 // channelCount is the length of the last axis.

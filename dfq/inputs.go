@@ -3,6 +3,7 @@ package dfq
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 
@@ -52,7 +53,7 @@ func findInputRanges(j *job) error {
 				t.Name, strings.Join(in.Encodings, ", "))
 		}
 	}
-	if len(j.opts.Calibration) > 0 {
+	if len(j.opts.Calibration) > 0 && os.Getenv("REEST") == "" {
 		j.samples = j.opts.Calibration
 		return nil
 	}

@@ -1,7 +1,9 @@
 package dfq
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"slices"
 
 	"dfq/dfq/internal/affine"
@@ -100,7 +102,53 @@ func (j *job) rangeOf(t *tflite.Tensor) (lo, hi float64) {
 		return lo, hi
 	}
 	s := j.stats[t]
-	return s.lo, s.hi
+	if slices.Contains(j.graph.Outputs, t) || os.Getenv("NOMSE") != "" {
+		k := 1.0
+		if len(j.opts.Calibration) == 0 {
+			k = 2
+		}
+		return k * s.lo, k * s.hi
+	}
+	m := 1.0
+	fmt.Sscan(os.Getenv("MARGIN"), &m)
+	return leastErrorRange(s.rows, s.lo*m, s.hi*m)
+}
+
+// leastErrorRange is the range within [lo, hi] at which int8 has the least
+// expected squared error on the given values: what clipping loses against what
+// a smaller step gains.
+func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
+	v := slices.Clone(values)
+	slices.Sort(v)
+	n := len(v)
+	// Prefix sums of x and x² give the error of clipping at any bound.
+	sum, square := make([]float64, n+1), make([]float64, n+1)
+	for i, x := range v {
+		sum[i+1] = sum[i] + float64(x)
+		square[i+1] = square[i] + float64(x)*float64(x)
+	}
+	cost := func(lo, hi float64) float64 {
+		step := (math.Max(hi, 0) - math.Min(lo, 0)) / 255
+		a, _ := slices.BinarySearch(v, float32(lo))
+		b, _ := slices.BinarySearch(v, float32(hi))
+		below := square[a] - 2*lo*sum[a] + float64(a)*lo*lo
+		above := (square[n] - square[b]) - 2*hi*(sum[n]-sum[b]) + float64(n-b)*hi*hi
+		return below + above + float64(b-a)*step*step/12
+	}
+	best := cost(lo, hi)
+	bestLo, bestHi := lo, hi
+	for i := 16; i <= 32; i++ {
+		for k := 16; k <= 32; k++ {
+			l, h := lo*float64(i)/32, hi*float64(k)/32
+			if c := cost(l, h); c < best {
+				best, bestLo, bestHi = c, l, h
+			}
+			if lo >= 0 || hi <= 0 {
+				// one-sided: the other bound does not matter
+			}
+		}
+	}
+	return bestLo, bestHi
 }
 
 // group is a set of tensors that share one scale.

@@ -16,10 +16,10 @@ type progress struct {
 	timer *time.Timer
 	shown bool
 	what  string
-	done  float64 // share
+	step  int // of barSteps
 }
 
-const barSteps = 1000
+const barSteps = 100
 
 // newProgress returns nil if stderr is no terminal or nothing is to be shown.
 func newProgress(stderr io.Writer, quiet bool) *progress {
@@ -50,16 +50,19 @@ func (p *progress) set(what string, done float64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.what, p.done = what, done
+	step := min(int(done*barSteps), barSteps-1) // the last step would end the line
+	if what == p.what && step == p.step {
+		return
+	}
+	p.what, p.step = what, step
 	p.draw()
 }
 
 func (p *progress) draw() {
-	if !p.shown {
-		return
+	if p.shown {
+		p.bar.Describe(p.what)
+		p.bar.Set(p.step)
 	}
-	p.bar.Describe(p.what)
-	p.bar.Set(min(int(p.done*barSteps), barSteps-1)) // the last step would end the line
 }
 
 // clear takes the bar away for good.

@@ -28,7 +28,7 @@ func leaves(h, w int, rng *rand.Rand, u dials) []float64 {
 		s.clutter()
 	}
 	if u[3] < 0.8 {
-		for range 1 + rng.IntN(int(3)) {
+		for range 1 + rng.IntN(5) {
 			s.thing()
 		}
 	}
@@ -51,8 +51,8 @@ func newScene(h, w int, rng *rand.Rand, u dials) *scene {
 	for i := range s.clear {
 		s.clear[i] = 1
 	}
-	chroma := mul(0.05, exp2(bell(u[0])))
-	rg, by := mul(0.02, bell(u[1])), mul(0.05, bell(u[2]))-0.04
+	chroma := mul(0.06, exp2(bell(u[0])))
+	rg, by := mul(0.02, bell(u[1])), mul(0.05, bell(u[2]))-0.045
 	for i := range s.palette {
 		s.palette[i] = rgb{
 			lum: mul(0.35, normal(rng)),
@@ -63,11 +63,11 @@ func newScene(h, w int, rng *rand.Rand, u dials) *scene {
 	return s
 }
 
-// clutter scatters single leaves, 8 to 128 of them. Mostly they are of
+// clutter scatters single leaves, 8 to 90 of them. Mostly they are of
 // a few sorts, as foliage, pebbles and crowds are.
 func (s *scene) clutter() {
 	rng := s.rng
-	n := int(exp2(mix(3, 7, s.dials[4])))
+	n := int(exp2(mix(3, 6.5, s.dials[4])))
 	least := mul(s.side, mix(0.01, 0.04, s.dials[5]))
 	var sorts []leaf
 	if chance(rng, 0.75) {

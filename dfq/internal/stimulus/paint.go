@@ -32,7 +32,7 @@ type paint struct {
 func (s *scene) newPaint(r float64) paint {
 	rng := s.tint
 	p := paint{base: s.colour(), other: s.colour()}
-	if chance(rng, 0.4) {
+	if chance(rng, 0.25) {
 		p.pattern = 1 + rng.IntN(patterns-1)
 	}
 	turn, period := rng.Float64(), max(3, mul(r, between(rng, 0.1, 0.8)))
