@@ -20,10 +20,10 @@ type UnsupportedError struct {
 
 // UnsupportedOp is one op that has no INT8 form, and why.
 type UnsupportedOp struct {
-	Index  int    // in the graph as dfq reads it
-	Name   string // operator, for a custom one its name
-	Output string // name of its first output tensor
-	Reason string
+	Index  int    `json:"index"`  // in the graph as dfq reads it
+	Name   string `json:"op"`     // operator, for a custom one its name
+	Output string `json:"output"` // name of its first output tensor
+	Reason string `json:"reason"`
 }
 
 func (e *UnsupportedError) Error() string {

@@ -77,7 +77,7 @@ type InputRange struct {
 
 func (r InputRange) empty() bool { return r.Lo >= r.Hi && len(r.Std) == 0 }
 
-func (r InputRange) encoding() encoding {
+func (r InputRange) encoding() Encoding {
 	if len(r.Std) > 0 {
 		return normalized("stated mean and deviation", r.Mean, r.Std)
 	}
@@ -117,8 +117,10 @@ var passes = [...]pass{
 		}
 		return nil
 	}, 0},
-	{"assign ranges", assignRanges, 0.01},          // one scale per activation; same-scale groups; fixed outputs
+	{"assign ranges", assignRanges, 0.01}, // one scale per activation; same-scale groups; fixed outputs
+	{"alone", func(j *job) error { debugAlone(j); return nil }, 0},
 	{"quantize weights", quantizeWeights, 0.05},    // symmetric, per-channel or per-tensor
+	{"correct biases", correctBiases, 0.02},        // what rounding the weights shifts
 	{"quantize biases", quantizeBiases, 0.01},      // int32 at s_in·s_w, widened where they would overflow
 	{"lower", lower, 0.03},                         // integer types and data; QUANTIZE where two scales meet
 	{"boundary", boundary, 0},                      // int8, uint8 or float inputs and outputs
@@ -150,11 +152,11 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	if err := m.Validate(); err != nil {
+	j, err := newJob(m, opts)
+	if err != nil {
 		return nil, nil, err
 	}
-	model := m.Clone()
-	j := &job{model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}
+	model := j.model
 	done := 0.0
 	for _, p := range passes {
 		j.progress(p.name, done)
@@ -169,6 +171,14 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	}
 	j.report.finish(model)
 	return model, j.report, nil
+}
+
+func newJob(m *tflite.Model, opts *Options) (*job, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	model := m.Clone()
+	return &job{model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}, nil
 }
 
 // runPass runs one pass and checks what it leaves: a graph that is not valid
@@ -210,4 +220,4 @@ func Passes() []string {
 // FLOAT32 tensors; shapes, axes and indices are integers.
 func real(t *tflite.Tensor) bool { return t != nil && t.Type == schema.TensorTypeFLOAT32 }
 
-var debugStats func(*job)
+var debugStats, debugAlone func(*job)

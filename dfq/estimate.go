@@ -103,6 +103,20 @@ func estimate(j *job) error {
 		}
 		s.lo, s.hi = bounds(total)
 	}
+	for i, t := range j.graph.Inputs {
+		if !real(t) {
+			continue
+		}
+		s := &tensorStats{channels: make([]moments, channelCount(t))}
+		for _, sample := range j.samples {
+			for c, m := range channelMoments(sample[i], channelCount(t)) {
+				s.channels[c] = s.channels[c].join(m)
+			}
+			s.rows = append(s.rows, someRows(sample[i], channelCount(t), rowValues/len(j.samples))...)
+		}
+		s.lo, s.hi = bounds(s.channels)
+		j.stats[t] = s
+	}
 	for t, s := range j.stats {
 		if s.pre == nil {
 			s.pre = s.channels

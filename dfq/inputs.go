@@ -34,7 +34,7 @@ func findInputRanges(j *job) error {
 		j.report.warn("TFLite Metadata is not readable and was not used: %v", err)
 		md = nil
 	}
-	encodings := make([][]encoding, len(j.graph.Inputs))
+	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		if !real(t) {
 			continue
@@ -45,12 +45,14 @@ func findInputRanges(j *job) error {
 			return err
 		}
 		in.Range = hull(encodings[i])
-		for _, e := range encodings[i] {
-			in.Encodings = append(in.Encodings, e.name)
-		}
+		in.Encodings = encodings[i]
 		if len(encodings[i]) > 1 {
+			var names []string
+			for _, e := range encodings[i] {
+				names = append(names, e.Name)
+			}
 			j.report.warn("input %q: its range could not be told from the graph alone; covering %s. State it with --input-range LO,HI or --mean/--std: a finer input scale and truer statistics are gained",
-				t.Name, strings.Join(in.Encodings, ", "))
+				t.Name, strings.Join(names, ", "))
 		}
 	}
 	if len(j.opts.Calibration) > 0 && os.Getenv("REEST") == "" {
@@ -66,15 +68,15 @@ func findInputRanges(j *job) error {
 }
 
 // encodingsOf finds the candidates for one input and says why.
-func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]encoding, error) {
+func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]Encoding, error) {
 	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
 		in.Source, in.Why = "stated", "stated by the caller"
-		return []encoding{j.opts.Inputs[i].encoding()}, nil
+		return []Encoding{j.opts.Inputs[i].encoding()}, nil
 	}
 	if md != nil && i < len(md.Inputs) {
 		if e, why := fromMetadata(md.Inputs[i]); why != "" {
 			in.Source, in.Why = "metadata", why
-			return []encoding{e}, nil
+			return []Encoding{e}, nil
 		}
 	}
 	in.Source = "inferred"
@@ -86,64 +88,64 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 	}
 	e, why, err := j.inferFeatures(i)
 	in.Why = why
-	return []encoding{e}, err
+	return []Encoding{e}, err
 }
 
-// encoding maps the unit domain of a made-up signal to what a model reads:
+// Encoding maps the unit domain of a made-up signal to what a model reads:
 // u ↦ lo + u·(hi − lo), per channel, or one for all.
-type encoding struct {
-	name   string
-	lo, hi []float64
+type Encoding struct {
+	Name   string    `json:"name"`
+	Lo, Hi []float64 // real values of pixel 0 and pixel 255; one entry, or one per channel
 }
 
-func interval(lo, hi float64) encoding {
-	return encoding{fmt.Sprintf("[%g, %g]", lo, hi), []float64{lo}, []float64{hi}}
+func interval(lo, hi float64) Encoding {
+	return Encoding{fmt.Sprintf("[%g, %g]", lo, hi), []float64{lo}, []float64{hi}}
 }
 
 // normalized is the encoding of pixels p in 0 … 255 as (p − mean)/std.
-func normalized(name string, mean, std []float64) encoding {
-	e := encoding{name: name}
+func normalized(name string, mean, std []float64) Encoding {
+	e := Encoding{Name: name}
 	for c := range max(len(mean), len(std)) {
 		m, s := mean[min(c, len(mean)-1)], std[min(c, len(std)-1)]
-		e.lo = append(e.lo, -m/s)
-		e.hi = append(e.hi, (255-m)/s)
+		e.Lo = append(e.Lo, -m/s)
+		e.Hi = append(e.Hi, (255-m)/s)
 	}
 	return e
 }
 
 // imageNet is the usual mean and deviation of ImageNet photographs.
-func imageNet() encoding {
+func imageNet() Encoding {
 	return normalized("ImageNet mean and deviation",
 		[]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}, []float64{0.229 * 255, 0.224 * 255, 0.225 * 255})
 }
 
-func (e encoding) apply(dst, unit []float32, channels int) {
+func (e Encoding) apply(dst, unit []float32, channels int) {
 	for i, u := range unit {
 		c := i % channels
-		lo, hi := e.lo[min(c, len(e.lo)-1)], e.hi[min(c, len(e.hi)-1)]
+		lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]
 		dst[i] = float32(lo + float64((hi-lo)*float64(u)))
 	}
 }
 
 // hull is the range that holds all encodings.
-func hull(encodings []encoding) Range {
+func hull(encodings []Encoding) Range {
 	r := Range{math.Inf(1), math.Inf(-1)}
 	for _, e := range encodings {
-		r.Lo, r.Hi = math.Min(r.Lo, slices.Min(e.lo)), math.Max(r.Hi, slices.Max(e.hi))
+		r.Lo, r.Hi = math.Min(r.Lo, slices.Min(e.Lo)), math.Max(r.Hi, slices.Max(e.Hi))
 	}
 	return r
 }
 
 // fromMetadata reads the range that a model states of itself; why is empty if
 // it states none.
-func fromMetadata(t metadata.Tensor) (e encoding, why string) {
+func fromMetadata(t metadata.Tensor) (e Encoding, why string) {
 	if len(t.Mean) > 0 && len(t.Std) > 0 && !slices.Contains(t.Std, 0) {
 		return normalized("metadata", floats64(t.Mean), floats64(t.Std)), fmt.Sprintf("NormalizationOptions: mean %v, std %v", t.Mean, t.Std)
 	}
 	if len(t.Min) > 0 && len(t.Max) > 0 && slices.Min(t.Min) < slices.Max(t.Max) {
-		return encoding{"metadata", floats64(t.Min), floats64(t.Max)}, fmt.Sprintf("Stats: min %v, max %v", t.Min, t.Max)
+		return Encoding{"metadata", floats64(t.Min), floats64(t.Max)}, fmt.Sprintf("Stats: min %v, max %v", t.Min, t.Max)
 	}
-	return encoding{}, ""
+	return Encoding{}, ""
 }
 
 func floats64(v []float32) []float64 {
@@ -166,7 +168,7 @@ const (
 )
 
 // inferImage tells the encodings of an image apart.
-func (j *job) inferImage(i int, t *tflite.Tensor) ([]encoding, string, error) {
+func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 	response, err := j.responses(i, interval(-1, 1), 4)
 	if err != nil {
 		return nil, "", err
@@ -176,7 +178,7 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]encoding, string, error) {
 	byteScale := math.Abs(math.Log(response.first * 127.5 / typicalResponse))
 	centred, positive := sure && slope < 0, sure && slope > 0
 	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", response.first)
-	var es []encoding
+	var es []Encoding
 	if byteScale < unit {
 		if !centred {
 			es = append(es, interval(0, 255))
@@ -268,13 +270,13 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 // inferFeatures finds the magnitude of an input that is no image: the one at
 // which the layers answer as trained layers do, with deviations of the size of
 // their biases.
-func (j *job) inferFeatures(i int) (encoding, string, error) {
+func (j *job) inferFeatures(i int) (Encoding, string, error) {
 	best, bestDistance := 1.0, math.Inf(1)
 	for k := -4; k <= 10; k++ {
 		bound := math.Ldexp(1, k)
 		r, err := j.responses(i, interval(-bound, bound), 4)
 		if err != nil {
-			return encoding{}, "", err
+			return Encoding{}, "", err
 		}
 		if d := math.Abs(math.Log(r.median / typicalFeatureResponse)); d < bestDistance {
 			best, bestDistance = bound, d
@@ -294,7 +296,7 @@ type response struct {
 }
 
 // responses runs a few made-up inputs at the given encoding of input i.
-func (j *job) responses(i int, e encoding, samples int) (response, error) {
+func (j *job) responses(i int, e Encoding, samples int) (response, error) {
 	var want []*tflite.Tensor
 	var bias []float64
 	for _, op := range j.graph.Ops {
@@ -310,11 +312,11 @@ func (j *job) responses(i int, e encoding, samples int) (response, error) {
 	if len(want) == 0 {
 		return response{1, 1}, nil
 	}
-	encodings := make([][]encoding, len(j.graph.Inputs))
+	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for k := range encodings {
-		encodings[k] = []encoding{interval(0, 1)}
+		encodings[k] = []Encoding{interval(0, 1)}
 	}
-	encodings[i] = []encoding{e}
+	encodings[i] = []Encoding{e}
 	probe, observed := probeModel(j.model, want)
 	answers := make([][]float64, samples)
 	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
@@ -359,7 +361,7 @@ func rms(v []float32) float64 {
 
 // makeSamples makes n inputs of all graph inputs. Where an input has several
 // encodings they take turns.
-func (j *job) makeSamples(encodings [][]encoding, n int, seed uint64) [][][]float32 {
+func (j *job) makeSamples(encodings [][]Encoding, n int, seed uint64) [][][]float32 {
 	samples := make([][][]float32, n)
 	for s := range samples {
 		samples[s] = make([][]float32, len(j.graph.Inputs))
@@ -374,4 +376,44 @@ func (j *job) makeSamples(encodings [][]encoding, n int, seed uint64) [][][]floa
 		}
 	}
 	return samples
+}
+
+// InputEncodings says what Quantize takes each input of m to hold, and why.
+func InputEncodings(m *tflite.Model, opts *Options) ([]InputReport, error) {
+	j, err := upToInputs(m, opts, 0)
+	if err != nil {
+		return nil, err
+	}
+	return j.report.Inputs, nil
+}
+
+// MadeUpInputs makes n inputs as Quantize does: [sample][input], real domain.
+func MadeUpInputs(m *tflite.Model, opts *Options, n int) ([][][]float32, error) {
+	j, err := upToInputs(m, opts, n)
+	if err != nil {
+		return nil, err
+	}
+	return j.samples, nil
+}
+
+// upToInputs runs the passes up to the one that makes inputs.
+func upToInputs(m *tflite.Model, opts *Options, samples int) (*job, error) {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	o.AllowFloat, o.Samples, o.Calibration, o.Trace, o.Progress = true, samples, nil, nil, nil
+	j, err := newJob(m, &o)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range passes {
+		if err := j.runPass(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		if p.name == "find input range" {
+			break
+		}
+	}
+	return j, nil
 }

@@ -28,7 +28,7 @@ type InputReport struct {
 	Why    string `json:"why"`
 	// Encodings are the ways in which made-up inputs were scaled: one, or
 	// several where the graph could not tell them apart.
-	Encodings []string `json:"encodings"`
+	Encodings []Encoding `json:"encodings"`
 }
 
 // EqualizedBlock is a group of tensors whose channels were scaled together.

@@ -27,7 +27,7 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		j.weights[w] = roundWeights(values, lay, scales)
+		j.weights[w] = roundWeights(values, lay, scales, func(i int) int { return inputChannel(op, f, i) })
 	}
 	return nil
 }
@@ -84,15 +84,4 @@ func widenForBias(scales []float32, bias []float32, input float64) {
 			scales[c] = math.Nextafter32(float32(least), math.MaxFloat32)
 		}
 	}
-}
-
-// roundWeights rounds to nearest.
-func roundWeights(w []float32, l layout, scales []float32) []int8 {
-	q := make([]int8, len(w))
-	for i, x := range w {
-		s := scales[min(l.channel(i), len(scales)-1)]
-		v := math.Round(float64(x) / float64(s))
-		q[i] = int8(math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, v)))
-	}
-	return q
 }
