@@ -96,28 +96,8 @@ var passes = [...]pass{
 	{"check support", checkSupport, 0},          // all bad ops at once
 	{"find input range", findInputRanges, 0.15}, // stated, from metadata, or from the graph's response
 	{"estimate", estimate, 0.7},                 // per-channel statistics of every tensor on made-up inputs
-	{"pre", func(j *job) error {
-		if os.Getenv("REEST") == "2" {
-			keep := j.samples
-			j.samples = j.opts.Calibration
-			err := estimate(j)
-			j.samples = keep
-			return err
-		}
-		return nil
-	}, 0},
-	{"equalize", equalize, 0.02}, // channels against each other, exact in float
-	{"reest", func(j *job) error {
-		switch os.Getenv("REEST") {
-		case "1":
-			j.samples = j.opts.Calibration
-			return estimate(j)
-		case "2": // equalize on photos, ranges on leaves
-			return estimate(j)
-		}
-		return nil
-	}, 0},
-	{"assign ranges", assignRanges, 0.01}, // one scale per activation; same-scale groups; fixed outputs
+	{"equalize", equalize, 0.02},                // channels against each other, exact in float
+	{"assign ranges", assignRanges, 0.01},       // one scale per activation; same-scale groups; fixed outputs
 	{"alone", func(j *job) error { debugAlone(j); return nil }, 0},
 	{"quantize weights", quantizeWeights, 0.05},    // symmetric, per-channel or per-tensor
 	{"correct biases", correctBiases, 0.02},        // what rounding the weights shifts

@@ -3,11 +3,11 @@ package dfq
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
 	"dfq/dfq/internal/stimulus"
+	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/metadata"
 )
@@ -55,7 +55,7 @@ func findInputRanges(j *job) error {
 				t.Name, strings.Join(names, ", "))
 		}
 	}
-	if len(j.opts.Calibration) > 0 && os.Getenv("REEST") == "" {
+	if len(j.opts.Calibration) > 0 {
 		j.samples = j.opts.Calibration
 		return nil
 	}
@@ -86,9 +86,10 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 		in.Why = why
 		return encodings, err
 	}
-	e, why, err := j.inferFeatures(i)
+	e, why := j.inferFeatures(t, kind)
 	in.Why = why
-	return []Encoding{e}, err
+	j.report.warn("input %q: its range [%.4g, %.4g] is a guess; state it with --input-range LO,HI", t.Name, e.Lo[0], e.Hi[0])
+	return []Encoding{e}, nil
 }
 
 // Encoding maps the unit domain of a made-up signal to what a model reads:
@@ -169,15 +170,15 @@ const (
 
 // inferImage tells the encodings of an image apart.
 func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
-	response, err := j.responses(i, interval(-1, 1), 4)
+	answer, err := j.firstResponse(i, interval(-1, 1), 4)
 	if err != nil {
 		return nil, "", err
 	}
 	slope, sure := biasSlope(firstFilter(j.graph, t))
-	unit := math.Abs(math.Log(response.first / typicalResponse))
-	byteScale := math.Abs(math.Log(response.first * 127.5 / typicalResponse))
+	unit := math.Abs(math.Log(answer / typicalResponse))
+	byteScale := math.Abs(math.Log(answer * 127.5 / typicalResponse))
 	centred, positive := sure && slope < 0, sure && slope > 0
-	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", response.first)
+	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", answer)
 	var es []Encoding
 	if byteScale < unit {
 		if !centred {
@@ -192,7 +193,10 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 			es = append(es, interval(0, 1))
 		}
 		if !positive {
-			es = append(es, interval(-1, 1), imageNet())
+			es = append(es, interval(-1, 1))
+			if !padsLikeTensorFlow(j.graph) {
+				es = append(es, imageNet())
+			}
 		}
 		why += ": an input of about one"
 	}
@@ -226,6 +230,30 @@ func firstFilter(g *tflite.Graph, t *tflite.Tensor) *tflite.Op {
 		}
 	}
 	return nil
+}
+
+// padsLikeTensorFlow reports whether a strided filter pads an even side with
+// SAME: one row more behind than before. Networks trained elsewhere pad both
+// sides alike, which a .tflite shows as a PAD op. With TensorFlow go inputs in
+// [−1, 1]; the mean and deviation of ImageNet come with the others.
+func padsLikeTensorFlow(g *tflite.Graph) bool {
+	for _, op := range g.Ops {
+		var same bool
+		var stride int32
+		switch o := op.Options.(type) {
+		case *schema.Conv2DOptionsT:
+			same, stride = o.Padding == schema.PaddingSAME, o.StrideH
+		case *schema.DepthwiseConv2DOptionsT:
+			same, stride = o.Padding == schema.PaddingSAME, o.StrideH
+		}
+		if same && stride == 2 {
+			in, w := op.Inputs[0].Shape, op.Inputs[1].Shape
+			if len(in) == 4 && len(w) == 4 && in[1]%2 == 0 && w[1] > 2 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // biasSlope is the slope of a filter's biases against −Σw over its output
@@ -267,88 +295,67 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 	return slope, math.Abs(slope) > sureSlope*math.Sqrt(residual/(n-2)/sxx)
 }
 
-// inferFeatures finds the magnitude of an input that is no image: the one at
-// which the layers answer as trained layers do, with deviations of the size of
-// their biases.
-func (j *job) inferFeatures(i int) (Encoding, string, error) {
-	best, bestDistance := 1.0, math.Inf(1)
-	for k := -4; k <= 10; k++ {
-		bound := math.Ldexp(1, k)
-		r, err := j.responses(i, interval(-bound, bound), 4)
-		if err != nil {
-			return Encoding{}, "", err
-		}
-		if d := math.Abs(math.Log(r.median / typicalFeatureResponse)); d < bestDistance {
-			best, bestDistance = bound, d
-		}
-	}
-	return interval(-best, best), fmt.Sprintf("layers answer best to magnitudes up to %g; this is a guess, state it with --input-range", best), nil
-}
-
-// typicalFeatureResponse is the median over layers of deviation over bias in
-// networks at their own inputs.
-const typicalFeatureResponse = 0.8
-
-// response is how weighted ops answer an input, over the size of their biases.
-type response struct {
-	first  float64 // the first op that has a bias
-	median float64 // over all ops that have one
-}
-
-// responses runs a few made-up inputs at the given encoding of input i.
-func (j *job) responses(i int, e Encoding, samples int) (response, error) {
-	var want []*tflite.Tensor
-	var bias []float64
-	for _, op := range j.graph.Ops {
+// inferFeatures guesses the range of an input that is no image from its first
+// filter, see stimulus.DomainFor.
+func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, string) {
+	op := firstFilter(j.graph, t)
+	if op != nil {
 		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
+		w := op.Inputs[f.weights]
+		kernel := [2]int{1, 1}
+		if len(w.Shape) == 4 {
+			kernel = [2]int{w.Shape[1], w.Shape[2]}
 		}
-		if b := rms(op.Inputs[f.bias].Floats()); b > 0 {
-			want = append(want, op.Outputs[0])
-			bias = append(bias, b)
+		if d, ok := stimulus.DomainFor(t.Shape, kind, kernel, w.Floats(), op.Inputs[f.bias].Floats()); ok {
+			e := interval(d.Lo*featureRoom, d.Hi*featureRoom)
+			return e, "guessed from the first filter's weights and biases"
 		}
 	}
-	if len(want) == 0 {
-		return response{1, 1}, nil
+	return interval(-1, 1), "nothing shows its range; [-1, 1] is a guess"
+}
+
+// featureRoom widens a guessed range: made-up features are less extreme than
+// real ones.
+const featureRoom = 1.5
+
+// firstResponse runs a few made-up inputs at the given encoding of input i and
+// returns the median deviation of the first filter's channels over the size of
+// its biases. Filters without biases are passed over.
+func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
+	var first *tflite.Op
+	var bias float64
+	for _, op := range j.graph.Ops {
+		if f := spec(op).filter; first == nil && f != nil && j.float[op] == "" {
+			if bias = rms(op.Inputs[f.bias].Floats()); bias > 0 {
+				first = op
+			}
+		}
+	}
+	if first == nil {
+		return typicalResponse, nil
 	}
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for k := range encodings {
 		encodings[k] = []Encoding{interval(0, 1)}
 	}
 	encodings[i] = []Encoding{e}
-	probe, observed := probeModel(j.model, want)
-	answers := make([][]float64, samples)
+	probe, observed := probeModel(j.model, []*tflite.Tensor{first.Outputs[0]})
+	removeDeadOps(probe.Graphs[0])
+	last := len(observed) - 1 // the value before the fused activation, if there is one
+	answers := make([]float64, samples)
 	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
-		answers[s] = make([]float64, len(values))
-		for k, v := range values {
-			var deviations []float64
-			for _, m := range channelMoments(v, channelCount(observed[k].value)) {
-				deviations = append(deviations, m.deviation())
-			}
-			slices.Sort(deviations)
-			answers[s][k] = deviations[len(deviations)/2]
+		var deviations []float64
+		for _, m := range channelMoments(values[last], channelCount(observed[last].value)) {
+			deviations = append(deviations, m.deviation())
 		}
+		slices.Sort(deviations)
+		answers[s] = deviations[len(deviations)/2]
 	})
-	if err != nil {
-		return response{}, err
+	mean := 1e-12
+	for _, a := range answers {
+		mean += a / float64(samples)
 	}
-	// Observations come as outputs first, then values before activations.
-	mean := map[*tflite.Tensor]float64{}
-	for k, o := range observed {
-		sum := 0.0
-		for s := range answers {
-			sum += answers[s][k] / float64(samples)
-		}
-		mean[o.tensor] = sum // the later one, before the activation, wins
-	}
-	var ratios []float64
-	for k, t := range want {
-		ratios = append(ratios, mean[t]/bias[k]+1e-12)
-	}
-	first := ratios[0]
-	slices.Sort(ratios)
-	return response{first, ratios[len(ratios)/2]}, nil
+	return mean / bias, err
 }
 
 func rms(v []float32) float64 {

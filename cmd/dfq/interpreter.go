@@ -39,5 +39,5 @@ func open(data []byte) (dfq.Runner, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return in.Run, in.Close, nil
+	return in.RunInPlace, in.Close, nil
 }

@@ -152,6 +152,18 @@ func (in *Interpreter) Run(inputs [][]float32) ([][]float32, error) {
 	return collect(in, tensor.real)
 }
 
+// RunInPlace is Run, but outputs may be the C library's own memory: they are to
+// be read before the next call or Close, and never written to. Where a model
+// shows all of its inner tensors, the copies of Run take as much memory as all
+// else.
+func (in *Interpreter) RunInPlace(inputs [][]float32) ([][]float32, error) {
+	err := in.invoke(len(inputs), func(i int, t tensor) error { return t.setReal(inputs[i]) })
+	if err != nil {
+		return nil, err
+	}
+	return collect(in, tensor.realInPlace)
+}
+
 // RunRaw is Run on the stored bytes of both sides: little endian, quantized
 // where the tensor is.
 func (in *Interpreter) RunRaw(inputs [][]byte) ([][]byte, error) {

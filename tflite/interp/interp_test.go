@@ -171,6 +171,21 @@ func TestErrorIsTold(t *testing.T) {
 	}
 }
 
+// In place or copied, the outputs are the same; only the copies outlive a call.
+func TestInPlace(t *testing.T) {
+	in := open(t, reluGraph())
+	inputs := [][]float32{{-3, 1, 2, 0.5}}
+	kept := run(t, in, inputs...)
+	seen, err := in.RunInPlace(inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, seen, kept...)
+	run(t, in, []float32{9, 9, 9, 9})
+	again := run(t, in, inputs...)
+	equal(t, again, kept...)
+}
+
 // Several interpreters at work at once do not disturb each other.
 func TestConcurrent(t *testing.T) {
 	var group sync.WaitGroup

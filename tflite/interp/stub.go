@@ -14,6 +14,9 @@ func New(model []byte, threads int) (*Interpreter, error) { return nil, ErrUnava
 // Run returns ErrUnavailable.
 func (*Interpreter) Run(inputs [][]float32) ([][]float32, error) { return nil, ErrUnavailable }
 
+// RunInPlace returns ErrUnavailable.
+func (*Interpreter) RunInPlace(inputs [][]float32) ([][]float32, error) { return nil, ErrUnavailable }
+
 // RunRaw returns ErrUnavailable.
 func (*Interpreter) RunRaw(inputs [][]byte) ([][]byte, error) { return nil, ErrUnavailable }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"unsafe"
 
 	ctflite "github.com/mattn/go-tflite"
 	"github.com/x448/float16"
@@ -62,6 +64,10 @@ func (t tensor) setReal(x []float32) error {
 	if n := len(t.bytes) / size; len(x) != n {
 		return fmt.Errorf("%d values given, %d needed", len(x), n)
 	}
+	if t.kind == ctflite.Float32 {
+		copy(t.floats(), x)
+		return nil
+	}
 	for i, v := range x {
 		if err := t.put(t.bytes[i*size:], v); err != nil {
 			return fmt.Errorf("value %d: %w", i, err)
@@ -70,8 +76,11 @@ func (t tensor) setReal(x []float32) error {
 	return nil
 }
 
-// real returns the tensor's real values.
+// real returns a copy of the tensor's real values.
 func (t tensor) real() ([]float32, error) {
+	if t.kind == ctflite.Float32 {
+		return slices.Clone(t.floats()), nil
+	}
 	size := t.size()
 	if size == 0 {
 		return nil, fmt.Errorf("type %v does not hold numbers", t.kind)
@@ -83,12 +92,22 @@ func (t tensor) real() ([]float32, error) {
 	return x, nil
 }
 
+// realInPlace is real without the copy where the tensor itself holds them.
+func (t tensor) realInPlace() ([]float32, error) {
+	if t.kind == ctflite.Float32 {
+		return t.floats(), nil
+	}
+	return t.real()
+}
+
+// floats is the memory of a FLOAT32 tensor.
+func (t tensor) floats() []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(t.bytes))), len(t.bytes)/4)
+}
+
 // put stores one real value at the start of b.
 func (t tensor) put(b []byte, v float32) error {
 	switch t.kind {
-	case ctflite.Float32:
-		binary.LittleEndian.PutUint32(b, math.Float32bits(v))
-		return nil
 	case typeFloat16:
 		binary.LittleEndian.PutUint16(b, float16.Fromfloat32(v).Bits())
 		return nil
@@ -122,8 +141,6 @@ func (t tensor) put(b []byte, v float32) error {
 // get loads one real value from the start of b.
 func (t tensor) get(b []byte) float32 {
 	switch t.kind {
-	case ctflite.Float32:
-		return math.Float32frombits(binary.LittleEndian.Uint32(b))
 	case typeFloat16:
 		return float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()
 	case typeFloat64:
