@@ -1,9 +1,7 @@
 package dfq
 
 import (
-	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"dfq/schema"
@@ -30,27 +28,29 @@ func equalize(j *job) error {
 		v.tie(op)
 	}
 	v.boundByCaps(j)
-	for _, b := range v.blocks(j) {
-		c0 := b.cost(ones(len(b.vars)))
-		gain := b.solve()
-		if os.Getenv("DFQDEBUG") != "" {
-			sv := make([]float64, len(b.vars))
-			for p, i := range b.vars {
-				sv[p] = v.s[i]
+	blocks := v.blocks(j)
+	for range sweeps {
+		for _, b := range blocks {
+			if !b.measure(j) {
+				continue
 			}
-			wn := 0.0
-			for _, r := range b.readers {
-				wn += r.weightNoise(sv) / float64(len(r.weight)+1)
+			if gain := b.solve(); gain > 0 {
+				v.apply(j, b)
+				b.gain += gain
 			}
-			fmt.Printf("block %-50.50s %d tensors %d vars cost %.1f dB -> %.1f dB gain %.1f (weights %.1f)\n", b.tensors[0].Name, len(b.tensors), len(b.vars), 10*math.Log10(c0), 10*math.Log10(b.cost(sv)), gain, 10*math.Log10(wn+1e-12))
-		}
-		if gain > 0 {
-			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: gain})
 		}
 	}
-	v.apply(j)
+	for _, b := range blocks {
+		if b.gain > 0 {
+			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: b.gain})
+		}
+	}
 	return nil
 }
+
+// sweeps over all blocks: with per-tensor weights a block's best scales depend
+// on its neighbours'.
+const sweeps = 2
 
 // channelScales are the variables of equalization: a union-find over the
 // channels of all real activations.
@@ -300,18 +300,42 @@ func gated(v *channelScales, op *tflite.Op) bool {
 	return true
 }
 
-// apply writes the scales into weights, biases and constants, and follows them
-// in the statistics.
-func (v *channelScales) apply(j *job) {
-	scale := func(t *tflite.Tensor, c int) float64 { return v.s[v.of(t, c)] }
+// apply writes the scales of one block into weights, biases and constants,
+// follows them in the statistics and bounds, and sets them back to 1.
+func (v *channelScales) apply(j *job, b *block) {
+	scale := func(t *tflite.Tensor, c int) float64 {
+		if _, ok := v.first[t]; !ok {
+			return 1
+		}
+		return v.s[v.of(t, c)]
+	}
+	mine := map[*tflite.Tensor]bool{}
+	for _, t := range b.tensors {
+		mine[t] = true
+		s := j.stats[t]
+		samePre := &s.pre[0] == &s.channels[0]
+		for c := range s.channels {
+			s.channels[c] = s.channels[c].scaled(1 / scale(t, c))
+			if !samePre {
+				s.pre[c] = s.pre[c].scaled(1 / scale(t, c))
+			}
+		}
+		s.lo, s.hi = bounds(s.channels)
+		for i := range s.rows {
+			s.rows[i] /= float32(scale(t, i%len(s.channels)))
+		}
+	}
 	for _, op := range j.graph.Ops {
+		if j.float[op] != "" {
+			continue
+		}
 		f := spec(op).filter
 		switch {
-		case f != nil && j.float[op] == "":
-			v.applyFilter(op, f)
-		case op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB:
+		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
+			applyFilter(op, f, scale)
+		case f == nil && len(op.Outputs) > 0 && mine[op.Outputs[0]] && (op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB):
 			for _, t := range op.Inputs {
-				if real(t) && t.Constant() && j.float[op] == "" {
+				if real(t) && t.Constant() {
 					w := t.Floats()
 					for i := range w {
 						w[i] = float32(float64(w[i]) / scale(op.Outputs[0], i%channelCount(op.Outputs[0])))
@@ -321,22 +345,9 @@ func (v *channelScales) apply(j *job) {
 			}
 		}
 	}
-	for t, s := range j.stats {
-		if _, ok := v.first[t]; !ok {
-			continue
-		}
-		for c := range s.channels {
-			s.channels[c] = s.channels[c].scaled(1 / scale(t, c))
-		}
-		if &s.pre[0] != &s.channels[0] {
-			for c := range s.pre {
-				s.pre[c] = s.pre[c].scaled(1 / scale(t, c))
-			}
-		}
-		s.lo, s.hi = bounds(s.channels)
-		for i := range s.rows {
-			s.rows[i] /= float32(scale(t, i%len(s.channels)))
-		}
+	for _, i := range b.vars {
+		v.least[i] /= v.s[i]
+		v.s[i] = 1
 	}
 }
 
@@ -346,27 +357,19 @@ func (m moments) scaled(by float64) moments {
 }
 
 // applyFilter divides output channels and multiplies input channels.
-func (v *channelScales) applyFilter(op *tflite.Op, f *filter) {
+func applyFilter(op *tflite.Op, f *filter, scale func(t *tflite.Tensor, c int) float64) {
 	w := op.Inputs[f.weights]
 	in, out := op.Inputs[f.input], op.Outputs[0]
 	values, lay := w.Floats(), layoutOf(w, f.out)
-	changed := false
 	for i := range values {
-		o := lay.channel(i)
-		s := v.s[v.of(in, inputChannel(op, f, i))] / v.s[v.of(out, o)]
-		if s != 1 {
-			values[i] = float32(float64(values[i]) * s)
-			changed = true
-		}
-	}
-	if !changed {
-		return
+		s := scale(in, inputChannel(op, f, i)) / scale(out, lay.channel(i))
+		values[i] = float32(float64(values[i]) * s)
 	}
 	w.SetFloats(values)
 	bias := op.Inputs[f.bias]
 	b := bias.Floats()
 	for c := range b {
-		b[c] = float32(float64(b[c]) / v.s[v.of(out, c)])
+		b[c] = float32(float64(b[c]) / scale(out, c))
 	}
 	bias.SetFloats(b)
 }
@@ -392,29 +395,39 @@ func inputChannel(op *tflite.Op, f *filter, i int) int {
 type block struct {
 	v       *channelScales
 	tensors []*tflite.Tensor
+	gain    float64 // so far, in dB
+
 	vars    []int            // free variables
 	index   map[int]int      // variable → place in vars
 	ranges  [][]channelRange // [tensor][channel]
 	readers []*reader        // weighted ops that read a tensor of the block
-	writers []*writer        // per-tensor weights only: weighted ops that write one
+	writers []*writer        // weighted ops that write one
 }
 
 type channelRange struct {
-	variable int // place in vars, or −1 for a fixed channel
-	lo, hi   float64
+	place  int // in vars, or −1 for a fixed channel
+	lo, hi float64
 }
 
 // reader is a weighted op as seen from its input: what noise there does to its
-// output, in units of each output channel's own deviation.
+// output, in units of each output channel's own variance.
 type reader struct {
-	gain    []float64   // by variable place (last: fixed): Σ over outputs and taps of w²/var
-	power   []float64   // by input channel: mean square of the input
-	channel []int       // by input channel: variable place, or −1
-	largest [][]float32 // [output][input channel]: largest |w| over taps; nil for depthwise
-	weight  []float64   // by output channel: taps / var, what one unit of weight noise costs
+	perTensor bool
+	gain      []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
+	place     []int       // by input channel: place, or −1
+	variance  []float64   // by input channel: of the input; its mean is corrected in the bias
+	largest   [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
+	weight    []float64   // by row of largest: what one unit of weight noise costs
+	spread    []float64   // depthwise: by channel, likewise
 }
 
-type writer struct{}
+// writer is a weighted op as seen from its output, with one scale for all its
+// weights: rows that are scaled down lose precision.
+type writer struct {
+	place   []int     // by output channel
+	largest []float64 // by output channel: largest |w|
+	input   float64   // Σ over taps of the input's variance
+}
 
 func (b *block) names() []string {
 	var names []string
@@ -471,41 +484,36 @@ func (v *channelScales) blocks(j *job) []*block {
 			}
 		}
 	}
-	var out []*block
-	for _, b := range all {
-		if len(b.tensors) > 0 && b.prepare(j) {
-			out = append(out, b)
-		}
-	}
-	return out
+	return slices.DeleteFunc(all, func(b *block) bool { return len(b.tensors) == 0 })
 }
 
-// prepare gathers what the objective needs; false if there is nothing to gain.
-func (b *block) prepare(j *job) bool {
-	b.index = map[int]int{}
-	inBlock := map[*tflite.Tensor]bool{}
+// place returns where channel c of t stands in the block's variables, −1 if it
+// is fixed.
+func (b *block) place(t *tflite.Tensor, c int) int {
+	i := b.v.of(t, c)
+	p, ok := b.index[i]
+	if !ok || b.v.fixed[i] {
+		return -1
+	}
+	return p
+}
+
+// measure gathers what the objective needs from weights and statistics as they
+// are now; false if there is nothing to gain.
+func (b *block) measure(j *job) bool {
+	b.index, b.vars, b.ranges, b.readers, b.writers = map[int]int{}, nil, nil, nil, nil
+	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
-		inBlock[t] = true
+		mine[t] = true
 		var r []channelRange
 		for c, m := range j.stats[t].channels {
-			i, place := b.v.of(t, c), -1
-			if !b.v.fixed[i] {
-				p, ok := b.index[i]
-				if !ok {
-					p = len(b.vars)
-					b.index[i] = p
+			if i := b.v.of(t, c); !b.v.fixed[i] {
+				if _, ok := b.index[i]; !ok {
+					b.index[i] = len(b.vars)
 					b.vars = append(b.vars, i)
 				}
-				place = p
 			}
-			kk := 0.0
-			fmt.Sscan(os.Getenv("KSIG"), &kk)
-			lo, hi := math.Min(m.lo, 0), math.Max(m.hi, 0)
-			if lo < 0 {
-				lo = math.Min(lo, m.mean-kk*m.deviation())
-			}
-			hi = math.Max(hi, m.mean+kk*m.deviation())
-			r = append(r, channelRange{place, lo, hi})
+			r = append(r, channelRange{b.place(t, c), math.Min(m.lo, 0), math.Max(m.hi, 0)})
 		}
 		b.ranges = append(b.ranges, r)
 	}
@@ -514,90 +522,124 @@ func (b *block) prepare(j *job) bool {
 	}
 	for _, op := range j.graph.Ops {
 		f := spec(op).filter
-		if f != nil && j.float[op] == "" && inBlock[op.Inputs[f.input]] {
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		if mine[op.Inputs[f.input]] {
 			b.readers = append(b.readers, b.newReader(j, op, f))
+		}
+		if mine[op.Outputs[0]] && (j.opts.PerTensor || f.perTensor) {
+			b.writers = append(b.writers, b.newWriter(j, op, f))
 		}
 	}
 	return len(b.readers) > 0
 }
 
 func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
-	in, out, w := op.Inputs[f.input], op.Outputs[0], op.Inputs[f.weights]
+	in, w := op.Inputs[f.input], op.Inputs[f.weights]
 	channels := channelCount(in)
-	r := &reader{gain: make([]float64, len(b.vars)+1), power: make([]float64, channels), channel: make([]int, channels)}
+	r := &reader{perTensor: j.opts.PerTensor || f.perTensor, gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
 	for c, m := range j.stats[in].channels {
-		r.power[c] = m.square/math.Max(m.n, 1) + m.mean*m.mean
-		r.channel[c] = -1
-		if p, ok := b.index[b.v.of(in, c)]; ok && !b.v.fixed[b.v.of(in, c)] {
-			r.channel[c] = p
-		}
+		r.variance[c] = m.square / math.Max(m.n, 1)
+		r.place[c] = b.place(in, c)
 	}
 	lay := layoutOf(w, f.out)
-	variance := make([]float64, lay.channels)
-	average := 0.0
-	for o, m := range j.stats[out].pre {
-		variance[o] = m.square / math.Max(m.n, 1)
-		average += variance[o] / float64(lay.channels)
+	output := outputVariances(j.stats[op.Outputs[0]].pre)
+	rows := lay.channels
+	if f.in < 0 {
+		rows = 1
+		r.spread = make([]float64, channels)
 	}
-	for o := range variance {
-		variance[o] = math.Max(variance[o], 1e-2*average+1e-30)
-	}
-	if f.in >= 0 {
-		r.largest = make([][]float32, lay.channels)
-		for o := range r.largest {
-			r.largest[o] = make([]float32, channels)
-		}
-		taps := float64(w.Len()) / float64(lay.channels*w.Shape[f.in])
-		for o := range variance {
-			r.weight = append(r.weight, taps/variance[o])
-		}
+	r.largest, r.weight = make([][]float32, rows), make([]float64, rows)
+	for o := range rows {
+		r.largest[o] = make([]float32, channels)
 	}
 	for i, x := range w.Floats() {
 		o, c := lay.channel(i), inputChannel(op, f, i)
-		p := r.channel[c]
+		p := r.place[c]
 		if p < 0 {
 			p = len(b.vars)
 		}
-		r.gain[p] += float64(x) * float64(x) / variance[o]
-		if r.largest != nil {
-			r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(float64(x))))
+		r.gain[p] += float64(x) * float64(x) / output[o]
+		if f.in < 0 {
+			r.spread[c] += 1 / output[o]
+			r.largest[0][c] = max(r.largest[0][c], float32(math.Abs(float64(x))))
+			continue
 		}
+		if c == 0 {
+			r.weight[o] += 1 / output[o] // one for each tap
+		}
+		r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(float64(x))))
 	}
 	return r
+}
+
+// outputVariances are the variances by which noise at an op's output is judged.
+// A channel that hardly varies counts as one that varies a little.
+func outputVariances(channels []moments) []float64 {
+	v := make([]float64, len(channels))
+	average := 1e-30
+	for o, m := range channels {
+		v[o] = m.square / math.Max(m.n, 1)
+		average += v[o] / float64(len(v))
+	}
+	for o := range v {
+		v[o] = math.Max(v[o], leastVariance*average)
+	}
+	return v
+}
+
+const leastVariance = 1e-2
+
+func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
+	in, out, w := op.Inputs[f.input], op.Outputs[0], op.Inputs[f.weights]
+	lay := layoutOf(w, f.out)
+	wr := &writer{place: make([]int, lay.channels), largest: channelMax(w.Floats(), lay)}
+	for o := range wr.place {
+		wr.place[o] = b.place(out, o)
+	}
+	for i := range w.Len() {
+		m := j.stats[in].channels[inputChannel(op, f, i)]
+		wr.input += m.square / math.Max(m.n, 1) / float64(lay.channels)
+	}
+	return wr
 }
 
 // cost is the expected noise at all readers' outputs, relative to their
 // variances, for scales s:
 //
-//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  Σ_o δ_o²/12 · Σ_c P_c/s_c²
+//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  Σ_o δ_o²/12 · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c
 //
 // Δ_t is the step of tensor t at its scaled range, g the readers' gains, δ_o the
-// step of output channel o's weights at their scaled range, P the input's power.
-// Depthwise readers have one input channel per output: their weight noise does
-// not depend on s.
+// step of output channel o's weights at their scaled range (one for all channels
+// with per-tensor weights), V the input's variance. The last term is the weight
+// noise of the ops that write the block, U their input's variance, with
+// per-tensor weights only: one scale per channel follows any s.
 func (b *block) cost(s []float64) float64 {
-	total := 0.0
 	gain := 0.0
 	for _, r := range b.readers {
-		for p, g := range r.gain {
-			if p < len(s) {
-				gain += g * s[p] * s[p]
-			} else {
-				gain += g
-			}
+		for p, g := range r.gain[:len(s)] {
+			gain += g * s[p] * s[p]
 		}
+		gain += r.gain[len(s)]
 	}
+	total := 0.0
 	for _, ranges := range b.ranges {
 		lo, hi := 0.0, 0.0
 		for _, c := range ranges {
-			k := 1.0
-			if c.variable >= 0 {
-				k = 1 / s[c.variable]
-			}
+			k := 1 / at(s, c.place)
 			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
 		}
 		step := (hi - lo) / 255
 		total += step * step / 12 * gain
+	}
+	for _, w := range b.writers {
+		largest := 0.0
+		for o, m := range w.largest {
+			largest = math.Max(largest, m/at(s, w.place[o]))
+		}
+		step := largest / 127
+		total += step * step / 12 * w.input * gain
 	}
 	for _, r := range b.readers {
 		total += r.weightNoise(s)
@@ -605,73 +647,139 @@ func (b *block) cost(s []float64) float64 {
 	return total
 }
 
+func at(s []float64, place int) float64 {
+	if place < 0 {
+		return 1
+	}
+	return s[place]
+}
+
 func (r *reader) weightNoise(s []float64) float64 {
-	if r.largest == nil {
-		return 0
-	}
-	k := make([]float32, len(r.channel))
+	k := make([]float32, len(r.place))
 	power := 0.0
-	for c, p := range r.channel {
-		x := 1.0
-		if p >= 0 {
-			x = s[p]
-		}
+	for c, p := range r.place {
+		x := at(s, p)
 		k[c] = float32(x)
-		power += r.power[c] / (x * x)
+		if r.spread != nil {
+			power += r.variance[c] / (x * x) * r.spread[c]
+		} else {
+			power += r.variance[c] / (x * x)
+		}
 	}
-	total := 0.0
+	if r.spread != nil && !r.perTensor {
+		return 0 // one channel each: its own scale follows any s
+	}
+	all := float32(0)
+	total, weights := 0.0, 0.0
 	for o, row := range r.largest {
 		m := float32(0)
 		for c, x := range row {
 			m = max(m, x*k[c])
 		}
+		all = max(all, m)
 		step := float64(m) / 127
-		total += r.weight[o] * step * step / 12 * power
+		total += r.weight[o] * step * step / 12
+		weights += r.weight[o]
 	}
-	return total
+	if r.perTensor {
+		step := float64(all) / 127
+		if r.spread != nil {
+			weights = 1
+		}
+		total = weights * step * step / 12
+	}
+	return total * power
 }
 
-// solve chooses among s = (reach of the activation)^α, α from 0 to 1, the one
-// of least cost, and returns the gain in dB, 0 if it leaves things as they are.
-// α = 1 gives all channels one range, which is best for the activation; smaller
-// ones spare the weights behind.
+// solve looks for s = R^α · r₁^β · r₂^−γ of least cost: R the channels' ranges
+// (α = 1 gives all one range, best for the activation), r₁ and r₂ those of the
+// weights before and behind (β = γ = ½ is the paper's equation 11). It sets the
+// block's scales and returns the gain in dB, 0 if it leaves things as they are.
 func (b *block) solve() float64 {
-	reach := make([]float64, len(b.vars))
+	n := len(b.vars)
+	reach, before, behind := make([]float64, n), make([]float64, n), make([]float64, n)
 	for _, ranges := range b.ranges {
-		widest := 0.0
 		for _, c := range ranges {
-			widest = math.Max(widest, c.hi-c.lo)
+			note(reach, c.place, c.hi-c.lo)
 		}
-		for _, c := range ranges {
-			if c.variable >= 0 && widest > 0 {
-				reach[c.variable] = math.Max(reach[c.variable], (c.hi-c.lo)/widest)
+	}
+	for _, w := range b.writers {
+		for o, m := range w.largest {
+			note(before, w.place[o], m)
+		}
+	}
+	for _, r := range b.readers {
+		for _, row := range r.largest {
+			for c, m := range row {
+				note(behind, r.place[c], float64(m))
 			}
 		}
 	}
-	best := ones(len(b.vars))
-	before := b.cost(best)
-	least := before
-	for step := 1; step <= 8; step++ {
-		s := make([]float64, len(b.vars))
-		for p, r := range reach {
-			s[p] = 1
-			if r > 0 {
-				s[p] = math.Pow(math.Max(r, minReach), float64(step)/8)
-			}
+	normalize1(reach)
+	normalize1(before)
+	normalize1(behind)
+	candidate := func(e [3]float64) []float64 {
+		s := make([]float64, n)
+		for p := range s {
+			s[p] = math.Pow(reach[p], e[0]) * math.Pow(before[p], e[1]) * math.Pow(behind[p], -e[2])
+			s[p] = math.Max(1/maxScale, math.Min(maxScale, s[p]))
 			s[p] = math.Max(s[p], b.v.least[b.vars[p]])
 		}
-		if c := b.cost(s); c < least {
-			best, least = s, c
+		return s
+	}
+	start := b.cost(ones(n))
+	var best [3]float64
+	least := start
+	for step := 0.5; step >= 0.125; step /= 2 {
+		for improved := true; improved; {
+			improved = false
+			for k := range best {
+				if k == 1 && len(b.writers) == 0 {
+					continue
+				}
+				for _, d := range []float64{step, -step} {
+					e := best
+					e[k] += d
+					if e[k] < 0 || e[k] > 1 {
+						continue
+					}
+					if c := b.cost(candidate(e)); c < least {
+						best, least, improved = e, c, true
+					}
+				}
+			}
 		}
 	}
-	if least > before*worthwhile {
+	if !(least < start*worthwhile) {
 		return 0
 	}
-	for p, i := range b.vars {
-		b.v.s[i] = best[p]
+	for p, s := range candidate(best) {
+		b.v.s[b.vars[p]] = s
 	}
-	return 10 * math.Log10(before/least)
+	return 10 * math.Log10(start/least)
 }
+
+// note raises v[place] to x.
+func note(v []float64, place int, x float64) {
+	if place >= 0 {
+		v[place] = math.Max(v[place], x)
+	}
+}
+
+// normalize1 divides by the largest entry and bounds the others from below;
+// channels that are dead are left alone.
+func normalize1(v []float64) {
+	largest := slices.Max(v)
+	for i := range v {
+		if largest == 0 || v[i] == 0 {
+			v[i] = 1
+			continue
+		}
+		v[i] = math.Max(v[i]/largest, minReach)
+	}
+}
+
+const maxScale = 1 << 10
 
 const (
 	minReach   = 1.0 / 1024 // bounds s: channels below it are as good as dead

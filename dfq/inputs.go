@@ -232,28 +232,32 @@ func firstFilter(g *tflite.Graph, t *tflite.Tensor) *tflite.Op {
 	return nil
 }
 
-// padsLikeTensorFlow reports whether a strided filter pads an even side with
-// SAME: one row more behind than before. Networks trained elsewhere pad both
-// sides alike, which a .tflite shows as a PAD op. With TensorFlow go inputs in
-// [−1, 1]; the mean and deviation of ImageNet come with the others.
+// padsLikeTensorFlow reports whether strided filters pad with SAME. Networks
+// trained elsewhere pad both sides alike, which SAME does not on even sides: a
+// .tflite then shows a PAD op before a filter without padding. With TensorFlow
+// go zero-centred inputs in [−1, 1]; the mean and deviation of ImageNet come
+// with the others.
 func padsLikeTensorFlow(g *tflite.Graph) bool {
+	producers := g.Producers()
+	found := false
 	for _, op := range g.Ops {
-		var same bool
-		var stride int32
+		var padding schema.Padding
+		stride := int32(1)
 		switch o := op.Options.(type) {
 		case *schema.Conv2DOptionsT:
-			same, stride = o.Padding == schema.PaddingSAME, o.StrideH
+			padding, stride = o.Padding, o.StrideH
 		case *schema.DepthwiseConv2DOptionsT:
-			same, stride = o.Padding == schema.PaddingSAME, o.StrideH
+			padding, stride = o.Padding, o.StrideH
 		}
-		if same && stride == 2 {
-			in, w := op.Inputs[0].Shape, op.Inputs[1].Shape
-			if len(in) == 4 && len(w) == 4 && in[1]%2 == 0 && w[1] > 2 {
-				return true
-			}
+		if stride < 2 {
+			continue
 		}
+		if p := producers[op.Inputs[0]]; padding == schema.PaddingVALID && p != nil && p.Code == schema.BuiltinOperatorPAD {
+			return false
+		}
+		found = found || padding == schema.PaddingSAME
 	}
-	return false
+	return found
 }
 
 // biasSlope is the slope of a filter's biases against −Σw over its output
