@@ -40,6 +40,7 @@ func equalize(j *job) error {
 			}
 		}
 	}
+	j.report.FloatTwin = j.model.Clone()
 	for _, b := range blocks {
 		if b.gain > 0 {
 			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: b.gain})

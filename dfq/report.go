@@ -15,8 +15,12 @@ type Report struct {
 	Float     []UnsupportedOp  `json:"ops_float"` // kept in float, and why
 	Inputs    []InputReport    `json:"inputs"`
 	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
-	Warnings  []string         `json:"warnings"`
-	Tensors   []TensorReport   `json:"tensors"` // every real activation, in file order
+	// FloatTwin is the float graph after equalization: what the INT8 model
+	// approximates.
+	FloatTwin *tflite.Model `json:"-"`
+
+	Warnings []string       `json:"warnings"`
+	Tensors  []TensorReport `json:"tensors"` // every real activation, in file order
 }
 
 // InputReport says how one input's range was found.

@@ -109,6 +109,7 @@ func main() {
 	}
 }
 
+var twin = flag.Bool("twin", false, "also score the float graph after equalization")
 var calibrate = flag.Int("calibrate", 0, "real samples instead of made-up inputs")
 var layers = flag.Bool("layers", false, "print every layer's error")
 
@@ -166,6 +167,15 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 			fmt.Println("  ", w)
 		}
 		fmt.Printf("   %+v\n", report.Inputs)
+		if *twin {
+			df, err := dfq.Compare(float, report.FloatTwin, open, d.n, sample, nil)
+			if err != nil {
+				return err
+			}
+			for _, o := range df.Outputs {
+				fmt.Printf("%-32s       |        | float twin  |        %6.1f %7.1f\n", m.name, 100*o.Agreement, o.SQNR)
+			}
+		}
 		seconds := time.Since(start).Seconds()
 		if *layers {
 			ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), sample)

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dfq/tflite"
+
+	"github.com/x448/float16"
+)
+
+// An array is the numbers of a .npy file as they are stored, last axis
+// innermost.
+type array struct {
+	kind  string // a key of npyTypes
+	shape []int
+	data  io.ReaderAt
+	start int64 // of the numbers
+	size  int64 // of the data, with what comes before the numbers
+}
+
+// npyTypes tells how numbers of a type are stored, by numpy's name for it.
+var npyTypes = map[string]struct {
+	size int
+	get  func(b []byte) float64
+}{
+	"<f2": {2, func(b []byte) float64 { return float64(float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()) }},
+	"<f4": {4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }},
+	"<f8": {8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }},
+	"|i1": {1, func(b []byte) float64 { return float64(int8(b[0])) }},
+	"|u1": {1, func(b []byte) float64 { return float64(b[0]) }},
+	"<i2": {2, func(b []byte) float64 { return float64(int16(binary.LittleEndian.Uint16(b))) }},
+	"<u2": {2, func(b []byte) float64 { return float64(binary.LittleEndian.Uint16(b)) }},
+	"<i4": {4, func(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(b))) }},
+	"<u4": {4, func(b []byte) float64 { return float64(binary.LittleEndian.Uint32(b)) }},
+	"<i8": {8, func(b []byte) float64 { return float64(int64(binary.LittleEndian.Uint64(b))) }},
+	"<u8": {8, func(b []byte) float64 { return float64(binary.LittleEndian.Uint64(b)) }},
+}
+
+// The parts of a .npy header, which is a Python dictionary.
+var (
+	npyType    = regexp.MustCompile(`'descr':\s*'([^']*)'`)
+	npyFortran = regexp.MustCompile(`'fortran_order':\s*True`)
+	npyShape   = regexp.MustCompile(`'shape':\s*\(([\d\s,]*)\)`)
+)
+
+// maxNpyHeader bounds the text before the numbers of a .npy file.
+const maxNpyHeader = 1 << 16
+
+// readNpy reads the head of a .npy file of that many bytes. (Format:
+// numpy.lib.format, versions 1 to 3.)
+func readNpy(r io.ReaderAt, size int64) (*array, error) {
+	head := make([]byte, min(size, maxNpyHeader))
+	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	const magic = "\x93NUMPY"
+	if len(head) < 12 || string(head[:len(magic)]) != magic {
+		return nil, errors.New("not a .npy file")
+	}
+	start, length := 10, int(binary.LittleEndian.Uint16(head[8:]))
+	if major := head[6]; major > 1 {
+		start, length = 12, int(min(binary.LittleEndian.Uint32(head[8:]), maxNpyHeader))
+	}
+	if length > len(head)-start {
+		return nil, errors.New("it ends inside its header")
+	}
+	header := head[start : start+length]
+	kind, dims := npyType.FindSubmatch(header), npyShape.FindSubmatch(header)
+	if kind == nil || dims == nil {
+		return nil, errors.New("its header names no type or shape")
+	}
+	a := &array{kind: string(kind[1]), data: r, start: int64(start + length), size: size}
+	if npyTypes[a.kind].size == 0 || npyFortran.Match(header) {
+		return nil, fmt.Errorf("it holds %q; save numpy.ascontiguousarray(a, 'float32')", kind[1])
+	}
+	for _, s := range strings.FieldsFunc(string(dims[1]), func(r rune) bool { return r < '0' || r > '9' }) {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return nil, err
+		}
+		a.shape = append(a.shape, n)
+	}
+	return a, nil
+}
+
+// samplesOf is how many samples of an input a holds: one if it has the input's
+// shape, up to axes of length 1, else as many as its first axis is long.
+func (a *array) samplesOf(t *tflite.Tensor) (int, error) {
+	n, shape := 1, squeeze(t.Shape)
+	if !slices.Equal(squeeze(a.shape), shape) {
+		if len(a.shape) == 0 || !slices.Equal(squeeze(a.shape[1:]), shape) {
+			return 0, a.misfit(t)
+		}
+		n = a.shape[0]
+	}
+	width, bytes := int64(npyTypes[a.kind].size)*int64(t.Len()), a.size-a.start
+	if n == 0 || width == 0 {
+		return 0, errors.New("it holds no numbers")
+	}
+	if bytes%width != 0 || bytes/width != int64(n) {
+		return 0, fmt.Errorf("its numbers take %d bytes, input %q of shape %v takes %d for each of %d samples", bytes, t.Name, t.Shape, width, n)
+	}
+	return n, nil
+}
+
+func (a *array) misfit(t *tflite.Tensor) error {
+	return fmt.Errorf("its shape is %v, that of input %q %v", a.shape, t.Name, t.Shape)
+}
+
+// values reads sample i of n numbers.
+func (a *array) values(i, n int) ([]float32, error) {
+	kind := npyTypes[a.kind]
+	data := make([]byte, n*kind.size)
+	if _, err := a.data.ReadAt(data, a.start+int64(i)*int64(len(data))); err != nil && err != io.EOF {
+		return nil, err
+	}
+	values := make([]float32, n)
+	for k := range values {
+		v := float32(kind.get(data[k*kind.size:]))
+		if !finite(float64(v)) {
+			return nil, fmt.Errorf("number %d is %v", k, v)
+		}
+		values[k] = v
+	}
+	return values, nil
+}
+
+// squeeze drops axes of length 1.
+func squeeze(shape []int) []int {
+	return slices.DeleteFunc(slices.Clone(shape), func(n int) bool { return n == 1 })
+}
+
+// openArrays reads the one array of a .npy file or those of a .npz, one for each
+// input: by the inputs' names if they bear them, else in their order.
+func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var arrays []*array
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".npy":
+		a, err := readNpy(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return nil, err
+		}
+		arrays = []*array{a}
+	case ".npz":
+		if arrays, err = readNpz(data, inputs); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errors.New("neither a folder nor a .npy or .npz file")
+	}
+	if len(arrays) != len(inputs) {
+		return nil, fmt.Errorf("%d arrays, the model has %d inputs", len(arrays), len(inputs))
+	}
+	return arrays, nil
+}
+
+// readNpz reads the arrays that numpy.savez and savez_compressed pack in a ZIP.
+func readNpz(file []byte, inputs []*tflite.Tensor) ([]*array, error) {
+	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		return nil, err
+	}
+	var arrays []*array
+	byName := map[string]*array{}
+	for _, f := range z.File {
+		name, ok := strings.CutSuffix(f.Name, ".npy")
+		if !ok {
+			continue
+		}
+		a, err := readEntry(f)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", f.Name, err)
+		}
+		arrays = append(arrays, a)
+		byName[name] = a
+	}
+	var named []*array
+	for _, t := range inputs {
+		if a := byName[t.Name]; a != nil {
+			named = append(named, a)
+		}
+	}
+	if len(named) == len(inputs) {
+		return named, nil
+	}
+	return arrays, nil
+}
+
+// maxEntry is the largest entry of a ZIP that is unpacked, in bytes: one can
+// claim, and be, a thousand times the size of the file.
+const maxEntry = 1 << 31
+
+func readEntry(f *zip.File) (*array, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, maxEntry+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxEntry {
+		return nil, errors.New("larger than 2 GiB")
+	}
+	return readNpy(bytes.NewReader(data), int64(len(data)))
+}
