@@ -10,7 +10,6 @@ package dfq
 
 import (
 	"fmt"
-	"os"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -38,6 +37,9 @@ type Options struct {
 	// Calibration, if not empty, is real data in place of made-up inputs:
 	// [sample][input], in the real domain.
 	Calibration [][][]float32
+
+	NoEqualize bool // leave out cross-layer equalization
+	NoCorrect  bool // leave out bias correction and sum-preserving rounding
 
 	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
 	Seed       uint64 // of the made-up inputs
@@ -88,24 +90,27 @@ func (r InputRange) encoding() Encoding {
 type pass struct {
 	name string
 	run  func(*job) error
-	work float64 // rough share of the running time, for the progress bar
+	work float64             // rough share of the running time, for the progress bar
+	skip func(*Options) bool // nil: always runs
 }
 
+func noEqualize(o *Options) bool { return o.NoEqualize }
+func noCorrect(o *Options) bool  { return o.NoCorrect }
+
 var passes = [...]pass{
-	{"normalize", normalize, 0.02},              // float constants, explicit biases, one owner per constant
-	{"check support", checkSupport, 0},          // all bad ops at once
-	{"find input range", findInputRanges, 0.15}, // stated, from metadata, or from the graph's response
-	{"estimate", estimate, 0.7},                 // per-channel statistics of every tensor on made-up inputs
-	{"equalize", equalize, 0.02},                // channels against each other, exact in float
-	{"assign ranges", assignRanges, 0.01},       // one scale per activation; same-scale groups; fixed outputs
-	{"alone", func(j *job) error { debugAlone(j); return nil }, 0},
-	{"quantize weights", quantizeWeights, 0.05},    // symmetric, per-channel or per-tensor
-	{"correct biases", correctBiases, 0.02},        // what rounding the weights shifts
-	{"quantize biases", quantizeBiases, 0.01},      // int32 at s_in·s_w, widened where they would overflow
-	{"lower", lower, 0.03},                         // integer types and data; QUANTIZE where two scales meet
-	{"boundary", boundary, 0},                      // int8, uint8 or float inputs and outputs
-	{"set versions", setVersions, 0},               // operator versions and min_runtime_version
-	{"check int8 rules", checkRulesOfResult, 0.03}, // every rule of the specification, on the result
+	{name: "normalize", run: normalize, work: 0.02},                           // float constants, explicit biases, one owner per constant
+	{name: "check support", run: checkSupport},                                // all bad ops at once
+	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
+	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
+	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // channels against each other, exact in float
+	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
+	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
+	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
+	{name: "quantize biases", run: quantizeBiases},                            // int32 at s_in·s_w, widened where they would overflow
+	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
+	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
+	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
+	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
 }
 
 // job is what passes share. Each field names the pass that fills it.
@@ -139,6 +144,9 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	model := j.model
 	done := 0.0
 	for _, p := range passes {
+		if p.skip != nil && p.skip(opts) {
+			continue
+		}
 		j.progress(p.name, done)
 		if err := j.runPass(p); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", p.name, err)
@@ -146,9 +154,6 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 		done += p.work
 	}
 	j.progress("done", 1)
-	if debugStats != nil && os.Getenv("DFQDEBUG") != "" {
-		debugStats(j)
-	}
 	j.report.finish(model)
 	return model, j.report, nil
 }
@@ -199,5 +204,3 @@ func Passes() []string {
 // real reports whether t carries real values: in a float graph these are the
 // FLOAT32 tensors; shapes, axes and indices are integers.
 func real(t *tflite.Tensor) bool { return t != nil && t.Type == schema.TensorTypeFLOAT32 }
-
-var debugStats, debugAlone func(*job)

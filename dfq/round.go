@@ -15,9 +15,11 @@ import (
 // Hessian Approximation", ICLR 2022, its kernel-wise and channel-wise steps.
 // What is flipped are the weights that were nearest to the other integer.
 //
+// Without sums every weight goes to its nearest integer.
+//
 // kernel maps an element to the number of its kernel: the taps that one output
 // channel has on one input channel.
-func roundWeights(w []float32, l layout, scales []float32, kernel func(i int) int) []int8 {
+func roundWeights(w []float32, l layout, scales []float32, sums bool, kernel func(i int) int) []int8 {
 	q := make([]int8, len(w))
 	e := make([]float64, len(w)) // q − w in steps
 	byOutput := make([][]int, l.channels)
@@ -27,6 +29,9 @@ func roundWeights(w []float32, l layout, scales []float32, kernel func(i int) in
 		r := math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, math.Round(v)))
 		q[i], e[i] = int8(r), r-v
 		byOutput[o] = append(byOutput[o], i)
+	}
+	if !sums {
+		return q
 	}
 	for _, elements := range byOutput {
 		kernels := map[int][]int{}

@@ -27,7 +27,7 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		j.weights[w] = roundWeights(values, lay, scales, func(i int) int { return inputChannel(op, f, i) })
+		j.weights[w] = roundWeights(values, lay, scales, !j.opts.NoCorrect, func(i int) int { return inputChannel(op, f, i) })
 	}
 	return nil
 }

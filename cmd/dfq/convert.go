@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type convertFlags struct {
 	perTensor   bool
 	io          string
 	ranges      rangeFlags
+	calibrate   string
+	crop        float64
 	allowFloat  bool
 	seed        uint64
 	printAfter  []string
@@ -38,7 +41,14 @@ func newConvert() *cobra.Command {
 		Long: `Turn a float model into a fully INT8 one, without data.
 
 OUT is IN with _int8 added to its name if it is not stated. "-" stands for stdin
-and stdout. A summary goes to stderr.`,
+and stdout. A summary goes to stderr.
+
+Statistics come from made-up inputs. With --calibrate they come from real ones:
+the JPEG and PNG files of a folder, its .npy and .bin files (one for each input
+of each sample, in the order of their names), or one .npy or .npz file whose
+arrays hold all samples along a first axis. At most 200 are used, evenly picked.
+Pixels become what the model reads as --input-range or --mean and --std say, else
+as is found; numbers are taken as they are.`,
 		Example: `  dfq convert model.tflite
   dfq convert model.tflite -o small.tflite --input-range -1,1
   dfq convert - -o - --per-tensor < model.tflite > small.tflite`,
@@ -53,6 +63,8 @@ and stdout. A summary goes to stderr.`,
 	flags.BoolVar(&f.perTensor, "per-tensor", false, "one scale for all of a weight tensor, for accelerators that need it")
 	flags.StringVar(&f.io, "io", "int8", "`TYPE` of inputs and outputs: int8, uint8 or float32")
 	f.ranges.add(flags)
+	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
+	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
 	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form in float")
 	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
@@ -68,6 +80,9 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if f.out == "" {
 		f.out = defaultOut(name)
 	}
+	if err := f.check(cmd); err != nil {
+		return err
+	}
 	opts, err := f.options(stdout, stderr)
 	if err != nil {
 		return err
@@ -82,6 +97,12 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if opts.Inputs, err = f.ranges.inputs(in.model); err != nil {
 		return err
 	}
+	var real *calibration
+	if f.calibrate != "" {
+		if real, err = f.newCalibration(in.model, opts); err != nil {
+			return explain(in.name, err)
+		}
+	}
 	bar := newProgress(stderr, f.quiet || len(f.printAfter) > 0)
 	defer bar.clear()
 	opts.Progress = bar.set
@@ -90,28 +111,36 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if err != nil {
 		return explain(in.name, err)
 	}
-	data, err := tflite.Encode(model)
+	real.note(report)
+	size, err := f.write(cmd.Context(), stdout, model, report)
 	if err != nil {
 		return err
 	}
-	results := []result{{f.out, data}}
-	if f.report != "" {
-		record, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			return err
-		}
-		results = append(results, result{f.report, append(record, '\n')})
-	}
-	if err := writeResults(cmd.Context(), stdout, results...); err != nil {
-		return err
-	}
 	if !f.quiet {
-		summarize(stderr, in, f.out, len(data), report)
+		summarize(stderr, in, f.out, size, real, report)
 	}
 	for _, w := range report.Warnings {
 		fmt.Fprintf(stderr, "dfq: warning: %s\n", w)
 	}
 	return nil
+}
+
+// write writes the model and the record of its making, and returns the model's
+// size.
+func (f *convertFlags) write(ctx context.Context, stdout io.Writer, model *tflite.Model, report *dfq.Report) (int, error) {
+	data, err := tflite.Encode(model)
+	if err != nil {
+		return 0, err
+	}
+	results := []result{{f.out, data}}
+	if f.report != "" {
+		record, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return 0, err
+		}
+		results = append(results, result{f.report, append(record, '\n')})
+	}
+	return len(data), writeResults(ctx, stdout, results...)
 }
 
 // defaultOut names the INT8 model after the float one.
@@ -120,6 +149,20 @@ func defaultOut(in string) string {
 		return standard
 	}
 	return strings.TrimSuffix(in, ".tflite") + "_int8.tflite"
+}
+
+// check looks at the flags that need no model.
+func (f *convertFlags) check(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed
+	switch {
+	case given("calibrate") && f.calibrate == "":
+		return usagef("--calibrate: no folder or file is named")
+	case given("crop") && f.calibrate == "":
+		return usagef("--crop needs --calibrate")
+	case !goodCrop(f.crop):
+		return usagef("--crop %g is not above 0 and up to 1", f.crop)
+	}
+	return nil
 }
 
 // options translates the flags that need no model.
@@ -229,23 +272,41 @@ func describeOp(op dfq.UnsupportedOp) string {
 }
 
 // summarize says in a few lines what was done.
-func summarize(w io.Writer, in *modelFile, out string, size int, r *dfq.Report) {
+func summarize(w io.Writer, in *modelFile, out string, size int, real *calibration, r *dfq.Report) {
 	if out == standard {
 		out = "stdout"
 	}
+	row := func(head, format string, args ...any) {
+		fmt.Fprintf(w, "  %-10s %s\n", head, fmt.Sprintf(format, args...))
+	}
 	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
-	fmt.Fprintf(w, "  ops     %d of %d INT8, %d activations fused\n", r.OpsInt8, r.Ops, r.Fused)
-	fmt.Fprintf(w, "  size    %s -> %s (%.0f %%)\n", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
+	row("ops", "%d of %d INT8, %d activations fused", r.OpsInt8, r.Ops, r.Fused)
+	row("size", "%s -> %s (%.0f %%)", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
 	for _, i := range r.Inputs {
 		if i.Source == "" {
-			fmt.Fprintf(w, "  input   %q %v: not real, left as it is\n", i.Name, i.Shape)
+			row("input", "%q %v: not real, left as it is", i.Name, i.Shape)
 			continue
 		}
-		fmt.Fprintf(w, "  input   %q %v: [%.4g, %.4g], %s\n", i.Name, i.Shape, i.Range.Lo, i.Range.Hi, foundHow(i))
+		row("input", "%q %v: [%.4g, %.4g], %s", i.Name, i.Shape, i.Range.Lo, i.Range.Hi, foundHow(i))
+	}
+	if real != nil {
+		row("statistics", "%s", real.what)
+	}
+	if groups := r.Equalized; len(groups) > 0 {
+		row("equalized", "%d groups of tensors, median gain %.1f dB", len(groups), medianGain(groups))
 	}
 	for _, op := range r.Float {
-		fmt.Fprintf(w, "  float   %s\n", describeOp(op))
+		row("float", "%s", describeOp(op))
 	}
+}
+
+func medianGain(groups []dfq.EqualizedBlock) float64 {
+	gains := make([]float64, len(groups))
+	for i, g := range groups {
+		gains[i] = g.GainDB
+	}
+	slices.Sort(gains)
+	return (gains[(len(gains)-1)/2] + gains[len(gains)/2]) / 2
 }
 
 // foundHow says where an input's range comes from.

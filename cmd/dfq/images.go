@@ -24,7 +24,7 @@ type frame struct {
 func frameOf(t *tflite.Tensor) (frame, error) {
 	s := t.Shape
 	if len(s) != 4 || s[0] != 1 || s[1] < 1 || s[2] < 1 || s[3] != 1 && s[3] != 3 {
-		return frame{}, fmt.Errorf("--images: input %q has shape %v, not that of one image, [1, height, width, 1 or 3]", t.Name, s)
+		return frame{}, fmt.Errorf("input %q has shape %v, not that of one image: [1, height, width, 1 or 3]", t.Name, s)
 	}
 	return frame{s[1], s[2], s[3]}, nil
 }
@@ -71,6 +71,9 @@ func (f frame) fit(img image.Image, crop float64) *image.RGBA {
 	draw.BiLinear.Scale(out, out.Bounds(), img, f.cut(img.Bounds(), crop), draw.Src, nil)
 	return out
 }
+
+// goodCrop reports whether a share of an image's sides can be cut out.
+func goodCrop(share float64) bool { return share > 0 && share <= 1 }
 
 // cut returns the largest centred rectangle inside b that has the frame's
 // shape, with both sides times crop.

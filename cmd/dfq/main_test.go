@@ -18,12 +18,18 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as people do. Each script finds the digit
-// classifier as model.tflite and its images and labels in digits/.
+// classifier as model.tflite, its images and labels in digits/, and two samples
+// that rise from -1 to 1 in numbers.npy.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
+			ramp := make([]float32, 2*32*32)
+			for i := range ramp {
+				ramp[i] = float32(2*i)/float32(len(ramp)-1) - 1
+			}
 			return errors.Join(
+				os.WriteFile(filepath.Join(env.WorkDir, "numbers.npy"), npyOf("<f4", "(2, 32, 32, 1)", ramp), 0o666),
 				copyFile(filepath.Join(env.WorkDir, "model.tflite"), filepath.Join("..", "..", "testdata", "digits.tflite")),
 				os.CopyFS(filepath.Join(env.WorkDir, "digits"), os.DirFS(filepath.Join("..", "..", "testdata", "digits"))),
 			)

@@ -123,7 +123,7 @@ func (a *array) misfit(t *tflite.Tensor) error {
 func (a *array) values(i, n int) ([]float32, error) {
 	kind := npyTypes[a.kind]
 	data := make([]byte, n*kind.size)
-	if _, err := a.data.ReadAt(data, a.start+int64(i)*int64(len(data))); err != nil && err != io.EOF {
+	if read, err := a.data.ReadAt(data, a.start+int64(i)*int64(len(data))); read < len(data) {
 		return nil, err
 	}
 	values := make([]float32, n)
@@ -142,23 +142,28 @@ func squeeze(shape []int) []int {
 	return slices.DeleteFunc(slices.Clone(shape), func(n int) bool { return n == 1 })
 }
 
-// openArrays reads the one array of a .npy file or those of a .npz, one for each
-// input: by the inputs' names if they bear them, else in their order.
+// openArrays opens the one array of a .npy file or those of a .npz, one for each
+// input: by the inputs' names if they bear them, else in their order. The file
+// stays open.
 func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
 	var arrays []*array
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".npy":
-		a, err := readNpy(bytes.NewReader(data), int64(len(data)))
+		a, err := readNpy(file, info.Size())
 		if err != nil {
 			return nil, err
 		}
 		arrays = []*array{a}
 	case ".npz":
-		if arrays, err = readNpz(data, inputs); err != nil {
+		if arrays, err = readNpz(file, info.Size(), inputs); err != nil {
 			return nil, err
 		}
 	default:
@@ -170,23 +175,29 @@ func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
 	return arrays, nil
 }
 
+// maxUnpacked bounds what is unpacked from a ZIP, in bytes: it can claim, and
+// be, a thousand times the size of the file.
+const maxUnpacked = 1 << 32
+
 // readNpz reads the arrays that numpy.savez and savez_compressed pack in a ZIP.
-func readNpz(file []byte, inputs []*tflite.Tensor) ([]*array, error) {
-	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor) ([]*array, error) {
+	z, err := zip.NewReader(file, size)
 	if err != nil {
 		return nil, err
 	}
 	var arrays []*array
 	byName := map[string]*array{}
+	room := int64(maxUnpacked)
 	for _, f := range z.File {
 		name, ok := strings.CutSuffix(f.Name, ".npy")
 		if !ok {
 			continue
 		}
-		a, err := readEntry(f)
+		a, err := readEntry(f, room)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", f.Name, err)
 		}
+		room -= a.size
 		arrays = append(arrays, a)
 		byName[name] = a
 	}
@@ -202,22 +213,19 @@ func readNpz(file []byte, inputs []*tflite.Tensor) ([]*array, error) {
 	return arrays, nil
 }
 
-// maxEntry is the largest entry of a ZIP that is unpacked, in bytes: one can
-// claim, and be, a thousand times the size of the file.
-const maxEntry = 1 << 31
-
-func readEntry(f *zip.File) (*array, error) {
+// readEntry unpacks an array of at most that many bytes.
+func readEntry(f *zip.File, room int64) (*array, error) {
 	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, maxEntry+1))
+	data, err := io.ReadAll(io.LimitReader(r, room+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxEntry {
-		return nil, errors.New("larger than 2 GiB")
+	if int64(len(data)) > room {
+		return nil, fmt.Errorf("unpacked, the arrays are larger than %d GiB", maxUnpacked>>30)
 	}
 	return readNpy(bytes.NewReader(data), int64(len(data)))
 }

@@ -30,7 +30,7 @@ func (f *verifyFlags) source(stderr io.Writer, m *tflite.Model) (*samples, error
 	opts := &dfq.Options{Inputs: stated, Seed: f.seed, Interpreter: fastest()}
 	switch {
 	case f.images != "":
-		return f.imageSamples(stderr, m, opts)
+		return f.verifyImages(stderr, m, opts)
 	case f.inputs != "":
 		return numberSamples(f.inputs, m.Graphs[0].Inputs)
 	}
@@ -59,41 +59,79 @@ func (f *verifyFlags) madeUpSamples(m *tflite.Model, opts *dfq.Options) (*sample
 	}, nil
 }
 
-func (f *verifyFlags) imageSamples(stderr io.Writer, m *tflite.Model, opts *dfq.Options) (*samples, error) {
-	inputs := m.Graphs[0].Inputs
-	if len(inputs) != 1 {
-		return nil, fmt.Errorf("--images: the model has %d inputs; save them as numbers for --inputs", len(inputs))
-	}
-	frame, err := frameOf(inputs[0])
-	if err != nil {
-		return nil, err
-	}
-	names, err := filesIn(f.images, ".jpg", ".jpeg", ".png")
-	if err != nil {
-		return nil, err
-	}
-	reports, err := dfq.InputEncodings(m, opts)
+// verifyImages takes the first of several encodings that cannot be told apart.
+func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.Options) (*samples, error) {
+	inputs, err := dfq.InputEncodings(m, opts)
 	if err != nil {
 		return nil, explainEncoding(err)
 	}
-	found := reports[0]
+	found, err := onlyImage(inputs)
+	if err != nil {
+		return nil, err
+	}
 	e := found.Encodings[0]
 	if len(found.Encodings) > 1 && !f.quiet {
 		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), e.Name)
 		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
 	}
+	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0], found.Encodings[:1])
+	if err == nil {
+		s.what += fmt.Sprintf(", pixels as %s (%s)", e.Name, foundHow(found))
+	}
+	return s, err
+}
+
+// onlyImage checks that a model takes one image and nothing else.
+func onlyImage(inputs []dfq.InputReport) (dfq.InputReport, error) {
+	if len(inputs) != 1 {
+		return dfq.InputReport{}, fmt.Errorf("images are for models with one input, this one has %d; save inputs as numbers", len(inputs))
+	}
+	if len(inputs[0].Encodings) == 0 {
+		return dfq.InputReport{}, fmt.Errorf("input %q does not take real numbers", inputs[0].Name)
+	}
+	return inputs[0], nil
+}
+
+// imageSamples are the images of a folder. Where several encodings are given
+// they take turns.
+func imageSamples(dir string, crop float64, input *tflite.Tensor, encodings []dfq.Encoding) (*samples, error) {
+	frame, err := frameOf(input)
+	if err != nil {
+		return nil, err
+	}
+	names, err := filesIn(dir, imageFiles...)
+	if err != nil {
+		return nil, err
+	}
 	return &samples{
 		n:     len(names),
-		what:  fmt.Sprintf("%d images of %s, pixels as %s (%s)", len(names), f.images, e.Name, foundHow(found)),
+		what:  fmt.Sprintf("%d images of %s", len(names), dir),
 		names: names,
 		load: func(i int) ([][]float32, error) {
-			pixels, err := frame.load(filepath.Join(f.images, names[i]), f.crop)
+			pixels, err := frame.load(filepath.Join(dir, names[i]), crop)
 			if err != nil {
 				return nil, err
 			}
-			return [][]float32{encodePixels(pixels, frame.channels, e)}, nil
+			return [][]float32{encodePixels(pixels, frame.channels, encodings[i%len(encodings)])}, nil
 		},
 	}, nil
+}
+
+// pick keeps at most so many samples, evenly spaced.
+func (s *samples) pick(limit int) *samples {
+	if s.n <= limit {
+		return s
+	}
+	// The middles of limit equal parts.
+	at := func(k int) int { return (2*k + 1) * s.n / (2 * limit) }
+	few := &samples{n: limit, what: fmt.Sprintf("%d of %s, evenly picked", limit, s.what)}
+	if s.names != nil {
+		for k := range limit {
+			few.names = append(few.names, s.names[at(k)])
+		}
+	}
+	few.load = func(k int) ([][]float32, error) { return s.load(at(k)) }
+	return few
 }
 
 // encodePixels turns pixels into what a model reads.
@@ -114,6 +152,9 @@ func explainEncoding(err error) error {
 	}
 	return err
 }
+
+// imageFiles are the extensions of images that can be read.
+var imageFiles = []string{".jpg", ".jpeg", ".png"}
 
 // filesIn lists the files of a folder that have one of the extensions, in the
 // order of their names.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -27,6 +28,8 @@ type verifyFlags struct {
 	labelOffset  int
 	minAgreement float64
 	minSQNR      float64
+	layers       int
+	withLayers   bool
 	json         bool
 	quiet        bool
 }
@@ -50,12 +53,21 @@ Images that have the input's size already are taken as they are. They are turned
 to gray for an input of one channel. Their pixels become what the model reads as
 --input-range or --mean and --std say, else as conversion would find.
 
-Inputs of numbers are .npy files (float32) or .bin files (float32, little
-endian), in the order of their names. For a model with several inputs each
-sample is as many files in turn.
+Inputs of numbers are the .npy and .bin files (float32, little endian) of a
+folder, in the order of their names, for a model with several inputs as many in
+turn for each sample; or one .npy or .npz file whose arrays hold all samples
+along a first axis.
 
 Labels are lines "file class name"; the name is optional. An image without one
-is an error.`,
+is an error. Samples of one .npy or .npz file are named 0, 1, 2 and so on.
+
+--layers compares inside: every activation of the INT8 model that is one of the
+float model as well, on up to 32 of the samples, worst first.
+
+  SQNR        as above, each channel brought to the scale it has in the float
+              model, since equalization changes it
+  mean shift  how far the channels' means are off, in standard deviations
+  saturated   share of values at an end of the int8 range`,
 		Example: `  dfq verify model.tflite model_int8.tflite --min-sqnr 15
   dfq verify model.tflite model_int8.tflite --images photos --crop 0.875 \
       --labels photos/labels.txt --label-offset 1`,
@@ -68,7 +80,7 @@ is an error.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.images, "images", "", "run the JPEG and PNG files in `DIR`")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of an image's height and width to use, for ImageNet models often 0.875")
-	flags.StringVar(&f.inputs, "inputs", "", "run the .npy and .bin files in `DIR`")
+	flags.StringVar(&f.inputs, "inputs", "", "run the numbers in `PATH`, a folder or a file")
 	f.ranges.add(flags)
 	flags.StringVar(&f.labels, "labels", "", "`FILE` of each image's class, for top-1 and top-5 of both models")
 	flags.IntVar(&f.labelOffset, "label-offset", 0, "`NUMBER` to add to each class: 1 for models whose class 0 is the background")
@@ -76,10 +88,11 @@ is an error.`,
 	flags.Uint64Var(&f.seed, "seed", 1, "`NUMBER` that the made-up inputs come from; 0 are those of convert")
 	flags.Float64Var(&f.minAgreement, "min-agreement", 0, "fail if an output agrees in less than `PERCENT`")
 	flags.Float64Var(&f.minSQNR, "min-sqnr", 0, "fail if an output has a SQNR below `DB`")
+	flags.IntVar(&f.layers, "layers", 0, "also show the `N` worst layers; 0 for all")
+	flags.Lookup("layers").NoOptDefVal = strconv.Itoa(defaultLayers)
 	flags.BoolVar(&f.json, "json", false, "print as JSON")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress and no notes")
 	cmd.MarkFlagDirname("images")
-	cmd.MarkFlagDirname("inputs")
 	return cmd
 }
 
@@ -91,6 +104,7 @@ type verification struct {
 	Labels string      `json:"labels,omitempty"`
 	Scores []score     `json:"scores,omitempty"`
 	Diff   *dfq.Diff   `json:"diff"`
+	Layers *layers     `json:"layers,omitempty"`
 	Bars   []missedBar `json:"below_bar,omitempty"`
 }
 
@@ -157,12 +171,16 @@ func (v *verification) run(stderr io.Writer, f *verifyFlags, s *samples, want, g
 	}
 	v.Scores = ranks.scores()
 	v.Bars = belowBar(v.Diff, f)
-	return nil
+	if f.withLayers {
+		v.Layers, err = compareLayers(want.model, got.model, s, f.layers)
+	}
+	return err
 }
 
 // check looks at the flags that need no model.
 func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) error {
 	given := cmd.Flags().Changed
+	f.withLayers = given("layers")
 	switch {
 	case floatName == standard && int8Name == standard:
 		return usagef("only one of the models can come from stdin")
@@ -176,8 +194,10 @@ func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) erro
 		return usagef("--label-offset needs --labels")
 	case given("crop") && f.images == "":
 		return usagef("--crop needs --images")
-	case !(f.crop > 0 && f.crop <= 1):
+	case !goodCrop(f.crop):
 		return usagef("--crop %g is not above 0 and up to 1", f.crop)
+	case f.layers < 0:
+		return usagef("--layers %d is less than 0", f.layers)
 	case f.samples < 1:
 		return usagef("--samples %d: at least 1 is needed", f.samples)
 	case !(f.minAgreement >= 0 && f.minAgreement <= 100):
@@ -270,5 +290,9 @@ func (v *verification) text() ([]byte, error) {
 		fmt.Fprintf(w, "%s\t%.2f dB\t%.4g\t%.4g\t   %q\n", agreement, o.SQNR, o.MeanError, o.MaxError, o.Name)
 	}
 	err := w.Flush()
+	if err == nil && v.Layers != nil {
+		b.WriteString("\n")
+		b.Write(v.Layers.text())
+	}
 	return b.Bytes(), err
 }

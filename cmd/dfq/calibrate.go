@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"dfq/dfq"
+	"dfq/tflite"
+)
+
+// Real data is limited: more of it changes little, and all is held in memory.
+const (
+	maxCalibration        = 200     // samples
+	maxCalibrationNumbers = 1 << 27 // of all samples together
+)
+
+// calibration is real data in place of made-up inputs.
+type calibration struct {
+	what   string // for people
+	ranged []bool // by input: whether its range is that of the data
+}
+
+// newCalibration loads the data that --calibrate names into the options. Images
+// become what the model reads as was stated, else found. Numbers are taken as
+// they are, and an input whose range nothing states gets theirs.
+func (f *convertFlags) newCalibration(m *tflite.Model, opts *dfq.Options) (*calibration, error) {
+	found, err := dfq.InputEncodings(m, opts)
+	if err != nil {
+		return nil, err
+	}
+	s, images, err := f.calibrationSamples(m.Graphs[0].Inputs, found)
+	if err != nil {
+		return nil, fmt.Errorf("--calibrate: %w", err)
+	}
+	size := 1
+	for _, t := range m.Graphs[0].Inputs {
+		size += t.Len()
+	}
+	s = s.pick(max(1, min(maxCalibration, maxCalibrationNumbers/size)))
+	if opts.Calibration, err = loadAll(s); err != nil {
+		return nil, fmt.Errorf("--calibrate: %w", err)
+	}
+	c := &calibration{what: s.what, ranged: make([]bool, len(found))}
+	if !images {
+		c.takeRanges(opts, found)
+	}
+	return c, nil
+}
+
+func (f *convertFlags) calibrationSamples(inputs []*tflite.Tensor, found []dfq.InputReport) (s *samples, images bool, err error) {
+	if images, err = hasImages(f.calibrate); err != nil || !images {
+		if err == nil {
+			s, err = numberSamples(f.calibrate, inputs)
+		}
+		return s, false, err
+	}
+	one, err := onlyImage(found)
+	if err != nil {
+		return nil, true, err
+	}
+	s, err = imageSamples(f.calibrate, f.crop, inputs[0], one.Encodings)
+	return s, true, err
+}
+
+// hasImages reports whether a path is a folder with images in it.
+func hasImages(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return false, err
+	}
+	entries, err := os.ReadDir(path)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains(imageFiles, strings.ToLower(filepath.Ext(e.Name())))
+	}), err
+}
+
+// loadAll loads every sample, as many at a time as there are processors.
+func loadAll(s *samples) ([][][]float32, error) {
+	loaded, errs := make([][][]float32, s.n), make([]error, s.n)
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), s.n) {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for i := int(next.Add(1)) - 1; i < s.n; i = int(next.Add(1)) - 1 {
+				if loaded[i], errs[i] = s.load(i); errs[i] != nil {
+					return
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	for _, err := range errs { // the first by number, whoever met it first
+		if err != nil {
+			return nil, err
+		}
+	}
+	return loaded, nil
+}
+
+// takeRanges states the range of the data for the inputs that state none.
+func (c *calibration) takeRanges(opts *dfq.Options, found []dfq.InputReport) {
+	opts.Inputs = append(slices.Clone(opts.Inputs), make([]dfq.InputRange, len(found)-len(opts.Inputs))...)
+	for i, in := range found {
+		if in.Source != "inferred" {
+			continue
+		}
+		r := dfq.Range{Lo: math.Inf(1), Hi: math.Inf(-1)}
+		for _, sample := range opts.Calibration {
+			r.Lo = math.Min(r.Lo, float64(slices.Min(sample[i])))
+			r.Hi = math.Max(r.Hi, float64(slices.Max(sample[i])))
+		}
+		if r.Lo < r.Hi {
+			opts.Inputs[i].Range, c.ranged[i] = r, true
+		}
+	}
+}
+
+// note corrects in a report who stated the ranges.
+func (c *calibration) note(r *dfq.Report) {
+	if c == nil {
+		return
+	}
+	for i, ranged := range c.ranged {
+		if ranged {
+			r.Inputs[i].Source, r.Inputs[i].Why = "calibration", "least and largest number of the data"
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"text/tabwriter"
+
+	"dfq/dfq"
+	"dfq/tflite"
+)
+
+// defaultLayers is how many layers --layers shows without a number.
+const defaultLayers = 20
+
+// layerSamples is how many samples layers are compared on at most: all their
+// values are looked at, a thousand times as many as at the outputs.
+const layerSamples = 32
+
+// layers is a comparison inside the models.
+type layers struct {
+	Samples int             `json:"samples"`
+	Worst   []dfq.LayerDiff `json:"worst_first"`
+	show    int             // of these, in the text; 0 for all
+}
+
+func compareLayers(float, int8 *tflite.Model, s *samples, show int) (*layers, error) {
+	s = s.pick(layerSamples)
+	diffs, err := dfq.CompareLayers(float, int8, fastest(), s.n, s.load)
+	if err != nil {
+		return nil, fmt.Errorf("--layers: %w", err)
+	}
+	dfq.WorstFirst(diffs)
+	return &layers{Samples: s.n, Worst: diffs, show: show}, nil
+}
+
+// text is the table of the worst layers.
+func (l *layers) text() []byte {
+	rows := l.Worst
+	if l.show > 0 {
+		rows = rows[:min(l.show, len(rows))]
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "the worst %d of %d layers that both models have, on %d samples\n\n", len(rows), len(l.Worst), l.Samples)
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "op\tSQNR\tmean shift\tsaturated\t   \n")
+	for _, d := range rows {
+		fmt.Fprintf(w, "%d\t%.2f dB\t%.4f\t%.3f %%\t   %s %q\n", d.Index, d.SQNR, d.MeanShift, 100*d.Saturated, d.Op, d.Name)
+	}
+	w.Flush()
+	return b.Bytes()
+}
