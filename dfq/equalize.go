@@ -93,11 +93,15 @@ func newChannelScales(j *job) *channelScales {
 
 // tooFewToKnow are the tensors that made-up inputs say too little of: those with
 // few positions, where a sample gives few values, and those up to nearHead
-// weighted ops before them, whose channels answer to whole objects. A self-check
+// weighted ops before them or before an output, whose channels answer to whole
+// objects. A self-check
 // on made-up inputs is blind there: measured on photographs, scales found for
 // them cost more than all others gain.
 func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
-	depth := map[*tflite.Tensor]int{} // weighted ops from here to a tensor with few positions
+	depth := map[*tflite.Tensor]int{} // weighted ops from here to an output or a tensor with few positions
+	for _, t := range g.Outputs {
+		depth[t] = 0
+	}
 	for _, op := range slices.Backward(g.Ops) {
 		least := math.MaxInt
 		for _, t := range op.Outputs {
@@ -800,7 +804,11 @@ func (b *block) solve() float64 {
 			}
 		}
 	}
-	if !(least < start*worthwhile) {
+	pays := paysPerTensor
+	if len(b.writers) == 0 {
+		pays = paysPerChannel
+	}
+	if !(start > least*math.Pow(10, pays/10)) {
 		return 0
 	}
 	for p, s := range candidate(best) {
@@ -829,11 +837,16 @@ func normalize1(v []float64) {
 	}
 }
 
-const maxScale = 1 << 10
-
 const (
-	minReach   = 1.0 / 1024 // bounds s: channels below it are as good as dead
-	worthwhile = 0.9        // a smaller gain is not worth rounding anew
+	minReach = 1.0 / 1024 // bounds s: channels below it are as good as dead
+	maxScale = 1 << 10
+
+	// Least gain in dB for which a block is scaled. What is known of ranges is
+	// made up; equal ranges leave no channel room for what was not seen. Per-tensor
+	// weights gain so much that this matters little; per-channel ones need only
+	// the worst activations mended.
+	paysPerTensor  = 0.5
+	paysPerChannel = 6
 )
 
 func ones(n int) []float64 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -20,9 +21,25 @@ func CheckRules(m *tflite.Model) []error {
 		c.tensor(t)
 	}
 	for _, op := range c.graph.Ops {
-		c.op(op)
+		c.guardedOp(op)
 	}
 	return c.broken
+}
+
+// guardedOp is op for files of all kinds. The checks below take the operands
+// that an operator must have for granted; where a file lacks one, or its shape
+// has too few axes, that is the broken rule.
+func (c *ruleCheck) guardedOp(op *tflite.Op) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case runtime.Error:
+			c.fail(op, "lacks an operand, or an axis of one, that the operator must have")
+		default:
+			panic(r)
+		}
+	}()
+	c.op(op)
 }
 
 // checkRulesOfResult is the last pass: a rule that the result breaks is a bug

@@ -39,10 +39,9 @@ the INT8 quantization specification.`,
 			case asGraph:
 				text = []byte(f.model.String())
 			case asJSON:
-				if text, err = json.MarshalIndent(inspect(f), "", "  "); err != nil {
+				if text, err = inspect(f).json(); err != nil {
 					return err
 				}
-				text = append(text, '\n')
 			default:
 				text = inspect(f).text()
 			}
@@ -165,6 +164,33 @@ func (in *inspection) readMetadata(m *tflite.Model) {
 		in.Unreadable = err.Error()
 	}
 	in.TFLite = info
+}
+
+// json is the inspection for programs.
+func (in *inspection) json() ([]byte, error) {
+	if in.TFLite != nil {
+		info := *in.TFLite
+		info.Inputs, info.Outputs = finiteNumbers(info.Inputs), finiteNumbers(info.Outputs)
+		clean := *in
+		clean.TFLite = &info
+		in = &clean
+	}
+	text, err := json.MarshalIndent(in, "", "  ")
+	return append(text, '\n'), err
+}
+
+// finiteNumbers leaves out lists of numbers that JSON cannot express.
+func finiteNumbers(tensors []metadata.Tensor) []metadata.Tensor {
+	tensors = slices.Clone(tensors)
+	for i := range tensors {
+		t := &tensors[i]
+		for _, list := range []*[]float32{&t.Mean, &t.Std, &t.Min, &t.Max} {
+			if slices.ContainsFunc(*list, func(x float32) bool { return !finite(float64(x)) }) {
+				*list = nil
+			}
+		}
+	}
+	return tensors
 }
 
 // int8Activation tells a graph that works on int8 from one that only stores

@@ -1,0 +1,236 @@
+package target
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// operation is an op with its operands told apart. Nothing in it relies on the
+// op having the operands and options that its code calls for.
+type operation struct {
+	*tflite.Op
+	data          []*tflite.Tensor // inputs that hold values: no shapes, axes, indices, weights, biases
+	weights, bias *tflite.Tensor   // nil where there are none
+}
+
+// dataInputs are the positions of the inputs that hold values, where these are
+// not just input 0.
+var dataInputs = map[schema.BuiltinOperator][]int{
+	schema.BuiltinOperatorSPLIT:          {1},
+	schema.BuiltinOperatorTRANSPOSE_CONV: {2},
+	schema.BuiltinOperatorSELECT:         {1, 2},
+	schema.BuiltinOperatorSELECT_V2:      {1, 2},
+	schema.BuiltinOperatorFILL:           {1},
+	schema.BuiltinOperatorSCATTER_ND:     {1},
+	schema.BuiltinOperatorPADV2:          {0, 2},
+
+	schema.BuiltinOperatorADD:                {0, 1},
+	schema.BuiltinOperatorSUB:                {0, 1},
+	schema.BuiltinOperatorMUL:                {0, 1},
+	schema.BuiltinOperatorDIV:                {0, 1},
+	schema.BuiltinOperatorPOW:                {0, 1},
+	schema.BuiltinOperatorFLOOR_DIV:          {0, 1},
+	schema.BuiltinOperatorFLOOR_MOD:          {0, 1},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {0, 1},
+	schema.BuiltinOperatorMAXIMUM:            {0, 1},
+	schema.BuiltinOperatorMINIMUM:            {0, 1},
+	schema.BuiltinOperatorBATCH_MATMUL:       {0, 1},
+	schema.BuiltinOperatorPRELU:              {0, 1},
+	schema.BuiltinOperatorEQUAL:              {0, 1},
+	schema.BuiltinOperatorNOT_EQUAL:          {0, 1},
+	schema.BuiltinOperatorGREATER:            {0, 1},
+	schema.BuiltinOperatorGREATER_EQUAL:      {0, 1},
+	schema.BuiltinOperatorLESS:               {0, 1},
+	schema.BuiltinOperatorLESS_EQUAL:         {0, 1},
+	schema.BuiltinOperatorLOGICAL_AND:        {0, 1},
+	schema.BuiltinOperatorLOGICAL_OR:         {0, 1},
+}
+
+func newOperation(op *tflite.Op) *operation {
+	o := &operation{Op: op}
+	positions, ok := dataInputs[op.Code]
+	if !ok {
+		positions = []int{0}
+	}
+	switch op.Code {
+	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorFULLY_CONNECTED:
+		o.weights, o.bias = o.input(1), o.input(2)
+	case schema.BuiltinOperatorTRANSPOSE_CONV:
+		o.weights, o.bias = o.input(1), o.input(3)
+	case schema.BuiltinOperatorCONCATENATION, schema.BuiltinOperatorPACK, schema.BuiltinOperatorADD_N:
+		o.data = slices.DeleteFunc(slices.Clone(op.Inputs), func(t *tflite.Tensor) bool { return t == nil })
+		return o
+	}
+	for _, i := range positions {
+		if t := o.input(i); t != nil {
+			o.data = append(o.data, t)
+		}
+	}
+	return o
+}
+
+// input returns input i, nil if there is none.
+func (o *operation) input(i int) *tflite.Tensor {
+	if i < len(o.Inputs) {
+		return o.Inputs[i]
+	}
+	return nil
+}
+
+// x is the first data input, y the first output: nil if there is none.
+func (o *operation) x() *tflite.Tensor { return first(o.data) }
+func (o *operation) y() *tflite.Tensor { return first(o.Outputs) }
+
+func first(ts []*tflite.Tensor) *tflite.Tensor {
+	if len(ts) > 0 {
+		return ts[0]
+	}
+	return nil
+}
+
+// tensors are all operands that are there.
+func (o *operation) tensors() []*tflite.Tensor {
+	return slices.DeleteFunc(slices.Concat(o.Inputs, o.Outputs), func(t *tflite.Tensor) bool { return t == nil })
+}
+
+// values are the data inputs and the outputs.
+func (o *operation) values() []*tflite.Tensor {
+	return slices.DeleteFunc(slices.Concat(o.data, o.Outputs), func(t *tflite.Tensor) bool { return t == nil })
+}
+
+// ints returns the values of a constant integer input; ok is false if it is
+// not one.
+func (o *operation) ints(i int) (v []int, ok bool) {
+	t := o.input(i)
+	if t == nil || !t.Constant() || t.Type != schema.TensorTypeINT32 && t.Type != schema.TensorTypeINT64 {
+		return nil, false
+	}
+	return t.Ints(), true
+}
+
+// axes returns the values of a constant axis input, counted from the front.
+func (o *operation) axes(i int) []int {
+	v, _ := o.ints(i)
+	if x := o.x(); x != nil {
+		for k := range v {
+			if v[k] < 0 {
+				v[k] += len(x.Shape)
+			}
+		}
+	}
+	return v
+}
+
+// quantOf returns a tensor's one scale and zero point. ok is false if it has
+// none or several.
+func quantOf(t *tflite.Tensor) (scale float32, zero int64, ok bool) {
+	if t == nil || t.Quant == nil || len(t.Quant.Scale) != 1 || len(t.Quant.Zero) != 1 {
+		return 0, 0, false
+	}
+	return t.Quant.Scale[0], t.Quant.Zero[0], true
+}
+
+// integer reports whether t holds quantized values.
+func integer(t *tflite.Tensor) bool { return (i8 | u8 | i16).has(t.Type) }
+
+// sameScale finds a value whose quantization is not that of the others.
+func (o *operation) sameScale() fault {
+	values := slices.DeleteFunc(o.values(), func(t *tflite.Tensor) bool { return !integer(t) })
+	for _, t := range values {
+		s, z, ok := quantOf(t)
+		s0, z0, ok0 := quantOf(values[0])
+		if ok && ok0 && (s != s0 || z != z0) {
+			return faultf(t, "scale %g and zero point %d are not the %g and %d of %q", s, z, s0, z0, values[0].Name)
+		}
+	}
+	return fault{}
+}
+
+// activation is the fused activation, NONE where the op has none.
+func (o *operation) activation() schema.ActivationFunctionType {
+	switch p := o.Options.(type) {
+	case *schema.Conv2DOptionsT:
+		return p.FusedActivationFunction
+	case *schema.DepthwiseConv2DOptionsT:
+		return p.FusedActivationFunction
+	case *schema.FullyConnectedOptionsT:
+		return p.FusedActivationFunction
+	case *schema.TransposeConvOptionsT:
+		return p.FusedActivationFunction
+	case *schema.Pool2DOptionsT:
+		return p.FusedActivationFunction
+	case *schema.AddOptionsT:
+		return p.FusedActivationFunction
+	case *schema.SubOptionsT:
+		return p.FusedActivationFunction
+	case *schema.MulOptionsT:
+		return p.FusedActivationFunction
+	case *schema.DivOptionsT:
+		return p.FusedActivationFunction
+	case *schema.ConcatenationOptionsT:
+		return p.FusedActivationFunction
+	case *schema.L2NormOptionsT:
+		return p.FusedActivationFunction
+	}
+	return schema.ActivationFunctionTypeNONE
+}
+
+// window is the geometry of a convolution or pooling.
+type window struct {
+	kernel, stride, dilation [2]int // height, width
+	same                     bool   // padding SAME
+}
+
+// window returns the op's geometry; ok is false for an op without one.
+func (o *operation) window() (w window, ok bool) {
+	w.dilation = [2]int{1, 1}
+	padding := schema.PaddingVALID
+	switch p := o.Options.(type) {
+	case *schema.Conv2DOptionsT:
+		w.stride, w.dilation, padding = pair(p.StrideH, p.StrideW), pair(p.DilationHFactor, p.DilationWFactor), p.Padding
+	case *schema.DepthwiseConv2DOptionsT:
+		w.stride, w.dilation, padding = pair(p.StrideH, p.StrideW), pair(p.DilationHFactor, p.DilationWFactor), p.Padding
+	case *schema.TransposeConvOptionsT:
+		w.stride, padding = pair(p.StrideH, p.StrideW), p.Padding
+	case *schema.Pool2DOptionsT:
+		w.stride, w.kernel, padding = pair(p.StrideH, p.StrideW), pair(p.FilterHeight, p.FilterWidth), p.Padding
+	default:
+		return w, false
+	}
+	w.same = padding == schema.PaddingSAME
+	if o.weights != nil && len(o.weights.Shape) == 4 {
+		w.kernel = [2]int{o.weights.Shape[1], o.weights.Shape[2]}
+	}
+	return w, true
+}
+
+func pair(h, w int32) [2]int { return [2]int{int(h), int(w)} }
+
+// clamp returns the interval of a fused activation, ±Inf where it has no bound.
+func clamp(act schema.ActivationFunctionType) (lo, hi float64) {
+	switch act {
+	case schema.ActivationFunctionTypeRELU:
+		return 0, math.Inf(1)
+	case schema.ActivationFunctionTypeRELU6:
+		return 0, 6
+	case schema.ActivationFunctionTypeRELU_N1_TO_1:
+		return -1, 1
+	}
+	return math.Inf(-1), math.Inf(1)
+}
+
+// dims writes a shape as 1x2x3.
+func dims(shape []int) string {
+	s := ""
+	for i, d := range shape {
+		if i > 0 {
+			s += "x"
+		}
+		s += fmt.Sprint(d)
+	}
+	return s
+}
