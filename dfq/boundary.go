@@ -12,33 +12,42 @@ func boundary(j *job) error {
 		return nil
 	}
 	g := j.graph
-	outer := map[*tflite.Tensor]*tflite.Tensor{}
-	var before, behind []*tflite.Op
+	inputs, outputs := map[*tflite.Tensor]*tflite.Tensor{}, map[*tflite.Tensor]*tflite.Tensor{}
+	ops := g.Ops
+	var before []*tflite.Op
 	for k, t := range g.Inputs {
 		if t.Type == schema.TensorTypeINT8 && t.Quant != nil {
-			o := j.outerTensor(t)
-			outer[t] = o
-			g.Inputs[k] = o
-			before = append(before, conversion(o, t))
+			inputs[t] = j.outerTensor(t)
+			g.Inputs[k] = inputs[t]
+			before = append(before, conversion(inputs[t], t))
 		}
 	}
 	for k, t := range g.Outputs {
-		if t.Type == schema.TensorTypeINT8 && t.Quant != nil {
-			o := j.outerTensor(t)
-			outer[t] = o
-			g.Outputs[k] = o
-			behind = append(behind, conversion(t, o))
+		if t.Type != schema.TensorTypeINT8 || t.Quant == nil {
+			continue
+		}
+		if outputs[t] == nil { // a graph may give one tensor as several outputs
+			outputs[t] = j.outerTensor(t)
+			ops = append(ops, conversion(t, outputs[t]))
+		}
+		g.Outputs[k] = outputs[t]
+	}
+	g.Ops = append(before, ops...)
+	for _, t := range g.Tensors() {
+		if inputs[t] != nil || outputs[t] != nil {
+			t.Name += "_int8"
 		}
 	}
-	replaceInSignatures(j.model, outer)
-	g.Ops = append(append(before, g.Ops...), behind...)
+	for _, s := range j.model.Signatures {
+		replaceNamed(s.Inputs, inputs)
+		replaceNamed(s.Outputs, outputs)
+	}
 	return nil
 }
 
 // outerTensor makes the tensor that callers see in t's place.
 func (j *job) outerTensor(t *tflite.Tensor) *tflite.Tensor {
 	o := t.Clone()
-	t.Name += "_int8"
 	if j.opts.IO == Float32 {
 		o.Type, o.Quant = schema.TensorTypeFLOAT32, nil
 		return o

@@ -1,7 +1,9 @@
 package dfq
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +22,7 @@ type UnsupportedError struct {
 
 // UnsupportedOp is one op that has no INT8 form, and why.
 type UnsupportedOp struct {
-	Index  int    `json:"index"`  // in the graph as dfq reads it
+	Index  int    `json:"index"`  // in the file
 	Name   string `json:"op"`     // operator, for a custom one its name
 	Output string `json:"output"` // name of its first output tensor
 	Reason string `json:"reason"`
@@ -41,13 +43,23 @@ func (e *UnsupportedError) Error() string {
 func checkSupport(j *job) error {
 	j.float = map[*tflite.Op]string{}
 	var unsupported []UnsupportedOp
-	for i, op := range j.graph.Ops {
-		reason := whyFloat(op)
+	touched := false
+	written := writtenTensors(j.graph)
+	j.unseen = behindCustom(j.graph)
+	for _, op := range j.graph.Ops {
+		touched = touched || touchesReal(op)
+		reason := whyFloat(op, written)
+		if reason == "" && touchesReal(op) && slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return j.unseen[t] }) {
+			reason = "it reads what a custom op computes, which has no known range"
+		}
 		if reason == "" {
 			continue
 		}
 		j.float[op] = reason
-		unsupported = append(unsupported, UnsupportedOp{i, opName(op), outputName(op), reason})
+		unsupported = append(unsupported, UnsupportedOp{j.index[op], opName(op), outputName(op), reason})
+	}
+	if !touched {
+		return errors.New("no op works on FLOAT32 tensors: there is nothing to quantize")
 	}
 	if len(unsupported) > 0 && !j.opts.AllowFloat {
 		return &UnsupportedError{unsupported}
@@ -56,21 +68,51 @@ func checkSupport(j *job) error {
 	return nil
 }
 
-// whyFloat says why op cannot work on int8 tensors; empty if it can, or if it
-// works on no real values at all.
-func whyFloat(op *tflite.Op) string {
-	touchesReal := false
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			touchesReal = touchesReal || real(t)
+// behindCustom are the tensors that custom ops compute, and all that follows
+// from them. Nothing here can run a custom op.
+func behindCustom(g *tflite.Graph) map[*tflite.Tensor]bool {
+	behind := map[*tflite.Tensor]bool{}
+	for _, op := range g.Ops {
+		if op.Code == schema.BuiltinOperatorCUSTOM || slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return behind[t] }) {
+			for _, t := range op.Outputs {
+				behind[t] = t != nil
+			}
 		}
 	}
-	if !touchesReal && op.Code != schema.BuiltinOperatorCUSTOM {
+	return behind
+}
+
+// writtenTensors are those that have a new value in each run.
+func writtenTensors(g *tflite.Graph) map[*tflite.Tensor]bool {
+	written := map[*tflite.Tensor]bool{}
+	for _, t := range g.Inputs {
+		written[t] = true
+	}
+	for _, op := range g.Ops {
+		for _, t := range op.Outputs {
+			written[t] = true
+		}
+	}
+	return written
+}
+
+// touchesReal reports whether op reads or writes real values.
+func touchesReal(op *tflite.Op) bool {
+	return slices.ContainsFunc(op.Inputs, real) || slices.ContainsFunc(op.Outputs, real)
+}
+
+// whyFloat says why op cannot work on int8 tensors; empty if it can, or if it
+// works on no real values at all.
+func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
+	if !touchesReal(op) && op.Code != schema.BuiltinOperatorCUSTOM {
 		return ""
 	}
 	s := spec(op)
 	if s.versions == nil {
 		return "it has no int8 kernel"
+	}
+	if why := misfit(op); why != "" {
+		return why
 	}
 	v := s.version(op)
 	if v.number == 0 {
@@ -79,18 +121,79 @@ func whyFloat(op *tflite.Op) string {
 	if newer(v.runtime, newestRuntime) {
 		return fmt.Sprintf("its int8 kernel came with TensorFlow Lite %s; files are written for %s", v.runtime, newestRuntime)
 	}
-	if f := s.filter; f != nil {
-		for _, i := range []int{f.weights, f.bias} {
-			if t := op.Inputs[i]; t != nil && !t.Constant() {
-				return fmt.Sprintf("its operand %q is not constant", t.Name)
-			}
-		}
-	}
 	switch activation(op) {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
 		return "its fused activation has no int8 kernel"
 	}
+	if why := unquantizable(op, written); why != "" {
+		return why
+	}
+	return filterNotConstant(op)
+}
+
+// unquantizable says which real operand can have no range.
+func unquantizable(op *tflite.Op, written map[*tflite.Tensor]bool) string {
+	for _, t := range op.Inputs {
+		switch {
+		case !real(t) || written[t]:
+		case !t.Constant():
+			return fmt.Sprintf("its operand %q keeps values from run to run, or is stored outside the file", t.Name)
+		case len(t.Data) != 4*t.Len():
+			return fmt.Sprintf("its constant %q is stored sparse", t.Name)
+		case slices.ContainsFunc(t.Floats(), notFinite):
+			return fmt.Sprintf("its constant %q holds NaN or infinity", t.Name)
+		}
+	}
 	return ""
+}
+
+func notFinite(x float32) bool { return x-x != 0 }
+
+// filterNotConstant says which operand of a weighted op is not constant, or
+// constant where it should not be.
+func filterNotConstant(op *tflite.Op) string {
+	f := spec(op).filter
+	if f == nil {
+		return ""
+	}
+	for _, i := range []int{f.weights, f.bias} {
+		if t := optional(op, i); t != nil && !t.Constant() {
+			return fmt.Sprintf("its operand %q is not constant", t.Name)
+		}
+	}
+	if t := op.Inputs[f.input]; t.Constant() {
+		return fmt.Sprintf("its input %q is constant", t.Name)
+	}
+	return ""
+}
+
+// checkScales finds the ops whose kernels cannot work at the scales that their
+// inputs have got, all at once.
+func checkScales(j *job) error {
+	var unsupported []UnsupportedOp
+	for _, op := range j.graph.Ops {
+		reason := ""
+		for _, t := range op.Inputs {
+			if r := spec(op).reads; r[1] > 0 && j.float[op] == "" && real(t) && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
+				reason = fmt.Sprintf("its int8 kernel takes scales from %g to below %g, and operand %q has %g", r[0], r[1], t.Name, scaleOf(t))
+			}
+		}
+		if reason == "" {
+			continue
+		}
+		j.float[op] = reason
+		unsupported = append(unsupported, UnsupportedOp{j.index[op], opName(op), outputName(op), reason})
+		for _, t := range op.Inputs {
+			if real(t) && t.Constant() {
+				t.Quant = nil // it has no other reader
+			}
+		}
+	}
+	if len(unsupported) > 0 && !j.opts.AllowFloat {
+		return &UnsupportedError{unsupported}
+	}
+	j.report.Float = append(j.report.Float, unsupported...)
+	return nil
 }
 
 func opName(op *tflite.Op) string {

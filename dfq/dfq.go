@@ -39,6 +39,7 @@ type Options struct {
 	Calibration [][][]float32
 
 	NoEqualize bool // leave out cross-layer equalization
+	NoAbsorb   bool // leave out high-bias absorption
 	NoCorrect  bool // leave out bias correction and sum-preserving rounding
 
 	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
@@ -95,6 +96,7 @@ type pass struct {
 }
 
 func noEqualize(o *Options) bool { return o.NoEqualize }
+func noAbsorb(o *Options) bool   { return o.NoAbsorb }
 func noCorrect(o *Options) bool  { return o.NoCorrect }
 
 var passes = [...]pass{
@@ -102,8 +104,10 @@ var passes = [...]pass{
 	{name: "check support", run: checkSupport},                                // all bad ops at once
 	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
+	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // what a channel always adds, into the biases behind
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // channels against each other, exact in float
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
+	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
 	{name: "quantize biases", run: quantizeBiases},                            // int32 at s_in·s_w, widened where they would overflow
@@ -120,9 +124,12 @@ type job struct {
 	opts   *Options
 	report *Report
 
+	index   map[*tflite.Op]int              // "normalize": an op's place in the file
 	float   map[*tflite.Op]string           // "check support": ops kept in float, and why
+	unseen  map[*tflite.Tensor]bool         // "check support": behind ops that cannot be run
 	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
 	stats   map[*tflite.Tensor]*tensorStats // "estimate"
+	patches map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
 	weights map[*tflite.Tensor][]int8       // "quantize weights"
 	biases  map[*tflite.Tensor][]int32      // "quantize biases"
 }

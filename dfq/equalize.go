@@ -387,6 +387,10 @@ func (v *channelScales) apply(j *job, b *block) {
 		switch {
 		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
 			applyFilter(op, f, scale)
+			n := channelCount(op.Inputs[f.input])
+			for i := range j.patches[op] {
+				j.patches[op][i] /= float32(scale(op.Inputs[f.input], i%n))
+			}
 		case f == nil && len(op.Outputs) > 0 && mine[op.Outputs[0]] && (op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB):
 			for _, t := range op.Inputs {
 				if real(t) && t.Constant() {
@@ -441,7 +445,7 @@ func inputChannel(op *tflite.Op, f *filter, i int) int {
 		out := layoutOf(w, f.out)
 		c += out.channel(i) * groups / out.channels * lay.channels
 	}
-	return c
+	return c % channels // a dense layer may read several axes at once
 }
 
 // block is a set of tensors whose channels are tied together and must be solved

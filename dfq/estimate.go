@@ -54,21 +54,27 @@ func estimate(j *job) error {
 	var want []*tflite.Tensor
 	producers := j.graph.Producers()
 	for _, t := range j.graph.Tensors() {
-		if real(t) && !t.Constant() && producers[t] != nil {
+		if real(t) && !t.Constant() && producers[t] != nil && !j.unseen[t] {
 			want = append(want, t)
 		}
 	}
 	probe, observed := probeModel(j.model, want)
 	perSample := make([][][]moments, len(j.samples)) // [sample][observed][channel]
 	rows := make([][][]float32, len(j.samples))
+	readers := patchReaders(j)
+	perReader := make([][][]float32, len(j.samples)) // [sample][reader]
 	err := j.eachSample(probe, func(i int, values [][]float32) {
 		perSample[i] = make([][]moments, len(values))
 		rows[i] = make([][]float32, len(values))
+		perReader[i] = make([][]float32, len(readers))
+		for r, reader := range readers {
+			perReader[i][r] = reader.window.somePatches(values[reader.observed(observed)], max(1, reader.rows/len(j.samples)))
+		}
 		for k, v := range values {
 			channels := channelCount(observed[k].value)
 			perSample[i][k] = channelMoments(v, channels)
 			if !observed[k].pre {
-				rows[i][k] = someRows(v, channels, rowValues/len(j.samples))
+				rows[i][k] = someRows(v, channels, max(rowValues, leastRows*channels)/len(j.samples))
 			}
 		}
 	})
@@ -103,6 +109,12 @@ func estimate(j *job) error {
 		}
 		s.lo, s.hi = bounds(total)
 	}
+	j.patches = map[*tflite.Op][]float32{}
+	for r, reader := range readers {
+		for i := range perReader {
+			j.patches[reader.op] = append(j.patches[reader.op], perReader[i][r]...)
+		}
+	}
 	for i, t := range j.graph.Inputs {
 		if !real(t) {
 			continue
@@ -129,13 +141,16 @@ func estimate(j *job) error {
 }
 
 // rowValues is how many values of a tensor are kept, over all samples.
-const rowValues = 1 << 15
+const (
+	rowValues = 1 << 15
+	leastRows = 512
+)
 
 // someRows copies evenly spaced rows of v, about n values in all and at least
 // one row.
 func someRows(v []float32, channels, n int) []float32 {
 	rows := len(v) / channels
-	keep := max(1, min(rows, n/channels))
+	keep := min(rows, max(1, n/channels))
 	out := make([]float32, 0, keep*channels)
 	for k := range keep {
 		// Odd multiples of half a stride miss no border and favour none.
@@ -239,6 +254,7 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	for _, o := range observed {
 		g.Outputs = append(g.Outputs, o.value)
 	}
+	keepNeeded(g)
 	return probe, observed
 }
 

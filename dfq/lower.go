@@ -20,6 +20,12 @@ func lower(j *job) error {
 	for _, t := range j.graph.Tensors() {
 		planned[t] = t.Quant != nil && !t.Constant() && real(t)
 	}
+	written := map[*tflite.Tensor]bool{} // by ops that stay float
+	for op := range j.float {
+		for _, t := range op.Outputs {
+			written[t] = true
+		}
+	}
 	for _, op := range j.graph.Ops {
 		if j.float[op] != "" {
 			l.floatOp(op, planned)
@@ -27,13 +33,15 @@ func lower(j *job) error {
 		}
 		l.int8Op(op)
 	}
+	outputs := map[*tflite.Tensor]*tflite.Tensor{}
 	for k, t := range j.graph.Outputs {
-		if f := l.float[t]; f != nil && j.float[j.graph.Producers()[t]] != "" {
-			j.graph.Outputs[k] = f
+		// What a float op computes is not rounded at the boundary.
+		if f := l.float[t]; f != nil && written[t] {
+			outputs[t], j.graph.Outputs[k] = f, f
 		}
 	}
 	j.graph.Ops = l.ops
-	replaceInSignatures(j.model, l.floatOutputs(j))
+	replaceInSignatures(j.model, outputs)
 	for _, t := range j.graph.Tensors() {
 		j.quantizeTensor(t)
 	}
@@ -120,20 +128,6 @@ func floatTwin(t *tflite.Tensor) *tflite.Tensor {
 	return f
 }
 
-// floatOutputs maps int8 tensors to the float twins that replaced them as
-// graph outputs: what a float op computes is not rounded at the boundary.
-func (l *lowering) floatOutputs(j *job) map[*tflite.Tensor]*tflite.Tensor {
-	out := map[*tflite.Tensor]*tflite.Tensor{}
-	for t, f := range l.float {
-		for _, o := range j.graph.Outputs {
-			if o == f {
-				out[t] = f
-			}
-		}
-	}
-	return out
-}
-
 // quantizeTensor gives t the type and data that its Quant says.
 func (j *job) quantizeTensor(t *tflite.Tensor) {
 	if t.Quant == nil || !real(t) {
@@ -165,12 +159,15 @@ func params(q *tflite.Quantization) affine.Params {
 // place of others at the boundary.
 func replaceInSignatures(m *tflite.Model, by map[*tflite.Tensor]*tflite.Tensor) {
 	for _, s := range m.Signatures {
-		for _, named := range [][]tflite.NamedTensor{s.Inputs, s.Outputs} {
-			for i := range named {
-				if t := by[named[i].Tensor]; t != nil {
-					named[i].Tensor = t
-				}
-			}
+		replaceNamed(s.Inputs, by)
+		replaceNamed(s.Outputs, by)
+	}
+}
+
+func replaceNamed(named []tflite.NamedTensor, by map[*tflite.Tensor]*tflite.Tensor) {
+	for i := range named {
+		if t := by[named[i].Tensor]; t != nil {
+			named[i].Tensor = t
 		}
 	}
 }

@@ -23,20 +23,31 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // from constants is; RELU-like ops are fused into their producer; every weighted
 // op has a bias. The function that the graph computes is the same.
 func normalize(j *job) error {
+	j.index = map[*tflite.Op]int{}
+	for i, op := range j.graph.Ops {
+		j.index[op] = i
+	}
+	if err := checkGraph(j.graph); err != nil {
+		return err
+	}
 	if t := quantizedActivation(j.graph); t != nil {
-		return fmt.Errorf("tensor %q is %s: %w", t.Name, schema.EnumNamesTensorType[t.Type], ErrQuantized)
+		return fmt.Errorf("tensor %q is %s: %w", t.Name, t.Type, ErrQuantized)
 	}
 	for _, g := range j.model.Graphs {
-		if err := floatConstants(g); err != nil {
+		constants, err := floatConstants(g)
+		if err != nil {
 			return err
 		}
+		replaceInSignatures(j.model, constants)
 	}
 	g := j.graph
+	dropRanges(g)
 	ref.Fold(g)
 	removeDeadOps(g)
 	unshareConstants(g)
 	j.report.Fused = fuseActivations(g)
-	return explicitBiases(g)
+	explicitBiases(g)
+	return nil
 }
 
 // quantizedActivation returns an activation that holds quantized values, or nil.
@@ -54,58 +65,93 @@ func quantizedActivation(g *tflite.Graph) *tflite.Tensor {
 }
 
 // floatConstants turns constants that are stored smaller than they are used
-// into FLOAT32 and drops the DEQUANTIZE ops that did so at run time.
-func floatConstants(g *tflite.Graph) error {
-	replace := map[*tflite.Tensor]*tflite.Tensor{}
+// into FLOAT32 and drops the DEQUANTIZE ops that did so at run time. It returns
+// the constants that took the place of ops' outputs.
+func floatConstants(g *tflite.Graph) (map[*tflite.Tensor]*tflite.Tensor, error) {
+	copies := map[*tflite.Tensor]*tflite.Tensor{}
+	results := map[*tflite.Tensor]*tflite.Tensor{}
 	var ops []*tflite.Op
-	for i, op := range g.Ops {
+	for _, op := range g.Ops {
 		for k, t := range op.Inputs {
-			if r := replace[t]; r != nil {
+			if r := results[t]; r != nil {
 				op.Inputs[k] = r
 			}
 		}
-		if op.Code == schema.BuiltinOperatorDEQUANTIZE && op.Inputs[0].Constant() {
-			c, err := floatCopy(op.Inputs[0])
+		if isStored(op) {
+			c, err := floatCopy(op.Inputs[0], op.Outputs[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", g.Place(g.Ops[i]), err)
+				return nil, fmt.Errorf("%s: %w", g.Place(op), err)
 			}
-			out := op.Outputs[0]
-			c.Name, c.Shape = out.Name, out.Shape
-			replace[out] = c
+			results[op.Outputs[0]] = c
 			continue
 		}
-		if op.Code != schema.BuiltinOperatorDEQUANTIZE {
-			for k, t := range op.Inputs {
-				if t == nil || !t.Constant() || t.Quant == nil || !realOutput(op) || len(t.Quant.Scale) == 0 {
-					continue
-				}
-				c, err := floatCopy(t)
+		for _, k := range storedOperands(op) {
+			t := op.Inputs[k]
+			if copies[t] == nil {
+				c, err := floatCopy(t, t)
 				if err != nil {
-					return fmt.Errorf("%s: %w", g.Place(op), err)
+					return nil, fmt.Errorf("%s: %w", g.Place(op), err)
 				}
-				replace[t] = c
-				op.Inputs[k] = c
+				copies[t] = c
 			}
+			op.Inputs[k] = copies[t]
 		}
 		ops = append(ops, op)
 	}
 	for k, t := range g.Outputs {
-		if r := replace[t]; r != nil {
+		if r := results[t]; r != nil {
 			g.Outputs[k] = r
 		}
 	}
 	g.Ops = ops
-	return nil
+	return results, nil
 }
 
-func realOutput(op *tflite.Op) bool { return slices.ContainsFunc(op.Outputs, real) }
+// isStored reports whether op is the DEQUANTIZE of a constant.
+func isStored(op *tflite.Op) bool {
+	return op.Code == schema.BuiltinOperatorDEQUANTIZE && len(op.Inputs) == 1 && len(op.Outputs) == 1 &&
+		op.Inputs[0] != nil && op.Inputs[0].Constant() && real(op.Outputs[0])
+}
 
-// floatCopy returns a FLOAT32 copy of a float16 or quantized constant.
-func floatCopy(t *tflite.Tensor) (*tflite.Tensor, error) {
+// storedOperands lists the inputs of an op on real values that are constants of
+// a smaller type: a hybrid op's weights. What a custom op does with its own is
+// not known.
+func storedOperands(op *tflite.Op) []int {
+	if !slices.ContainsFunc(op.Outputs, real) || op.Code == schema.BuiltinOperatorCUSTOM || op.Code == schema.BuiltinOperatorDEQUANTIZE {
+		return nil
+	}
+	inputs, _ := signature(spec(op).takes)
+	kind := kinds(inputs, len(op.Inputs))
+	var list []int
+	for k, t := range op.Inputs {
+		if t == nil || real(t) || !t.Constant() || t.Quant == nil || len(t.Quant.Scale) == 0 {
+			continue
+		}
+		if k < len(kind) && kind[k] != 'v' {
+			continue
+		}
+		list = append(list, k)
+	}
+	return list
+}
+
+// dropRanges forgets what a file says of the ranges of real tensors. From here
+// on a tensor's Quant says what it will become.
+func dropRanges(g *tflite.Graph) {
+	for _, t := range g.Tensors() {
+		if real(t) {
+			t.Quant = nil
+		}
+	}
+}
+
+// floatCopy returns a FLOAT32 copy of a float16 or quantized constant, with the
+// name and shape of as.
+func floatCopy(t, as *tflite.Tensor) (*tflite.Tensor, error) {
 	var stored []float32
 	switch t.Type {
 	case schema.TensorTypeFLOAT32:
-		return t, nil
+		stored = t.Floats()
 	case schema.TensorTypeFLOAT16:
 		for i := 0; i+1 < len(t.Data); i += 2 {
 			stored = append(stored, float16(binary.LittleEndian.Uint16(t.Data[i:])))
@@ -123,29 +169,36 @@ func floatCopy(t *tflite.Tensor) (*tflite.Tensor, error) {
 			stored = append(stored, float32(q))
 		}
 	default:
-		return nil, fmt.Errorf("constant %q is %s, which dfq cannot read as float", t.Name, schema.EnumNamesTensorType[t.Type])
+		return nil, fmt.Errorf("constant %q is %s, which dfq cannot read as float", t.Name, t.Type)
+	}
+	if len(stored) != t.Len() || as.Len() != t.Len() {
+		return nil, fmt.Errorf("constant %q of shape %v holds %d values for shape %v; sparse ones cannot be read", t.Name, t.Shape, len(stored), as.Shape)
 	}
 	c := t.Clone()
-	c.Quant = nil
+	c.Name, c.Shape, c.Quant = as.Name, slices.Clone(as.Shape), nil
 	if q := t.Quant; q != nil && len(q.Scale) > 0 {
-		inner := 1 // elements between two steps of the quantized axis
-		for _, d := range t.Shape[min(q.Axis+1, len(t.Shape)):] {
-			inner *= d
-		}
-		for i := range stored {
-			ch := 0
-			if len(q.Scale) > 1 {
-				ch = i / inner % len(q.Scale)
-			}
-			zero := int64(0)
-			if len(q.Zero) > 0 {
-				zero = q.Zero[min(ch, len(q.Zero)-1)]
-			}
-			stored[i] = q.Scale[ch] * (stored[i] - float32(zero))
-		}
+		scaleUp(stored, q, t.Shape)
 	}
 	c.SetFloats(stored)
 	return c, nil
+}
+
+// scaleUp turns stored numbers into real ones.
+func scaleUp(v []float32, q *tflite.Quantization, shape []int) {
+	inner := 1 // elements between two steps of the quantized axis
+	if len(q.Scale) > 1 {
+		for _, d := range shape[q.Axis+1:] {
+			inner *= d
+		}
+	}
+	for i := range v {
+		c := i / inner % len(q.Scale)
+		zero := int64(0)
+		if c < len(q.Zero) {
+			zero = q.Zero[c]
+		}
+		v[i] = q.Scale[c] * (v[i] - float32(zero))
+	}
 }
 
 // float16 widens an IEEE 754 binary16 number.
@@ -161,24 +214,31 @@ func float16(h uint16) float32 {
 	return math.Float32frombits(sign | uint32(exp+127-15)<<23 | frac<<13)
 }
 
-// removeDeadOps drops ops whose outputs nobody reads. Ops without outputs, and
-// custom or stateful ones, may have effects and stay.
+// removeDeadOps drops ops whose outputs nobody reads. Ops that dfq does not
+// know may have effects and stay.
 func removeDeadOps(g *tflite.Graph) {
+	keepOps(g, func(op *tflite.Op) bool { return spec(op).versions == nil })
+}
+
+// keepNeeded drops every op that no graph output depends on, but for those
+// without outputs, which are there for an effect.
+func keepNeeded(g *tflite.Graph) {
+	keepOps(g, func(op *tflite.Op) bool { return len(op.Outputs) == 0 && op.Code != schema.BuiltinOperatorCUSTOM })
+}
+
+// keepOps drops ops that no graph output and no op of the wanted ones needs.
+func keepOps(g *tflite.Graph, wanted func(*tflite.Op) bool) {
 	live := map[*tflite.Tensor]bool{}
 	for _, t := range g.Outputs {
 		live[t] = true
 	}
 	var ops []*tflite.Op
 	for _, op := range slices.Backward(g.Ops) {
-		needed := spec(op).versions == nil
-		for _, t := range op.Outputs {
-			needed = needed || live[t]
-		}
-		if !needed {
+		if !wanted(op) && !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return live[t] }) {
 			continue
 		}
 		for _, t := range op.Inputs {
-			live[t] = true
+			live[t] = t != nil
 		}
 		ops = append(ops, op)
 	}
@@ -189,21 +249,21 @@ func removeDeadOps(g *tflite.Graph) {
 // unshareConstants gives every reader its own copy of a real constant, since
 // two readers may want two scales. Encode stores equal bytes once.
 func unshareConstants(g *tflite.Graph) {
-	taken := map[*tflite.Tensor]bool{}
+	readers := map[*tflite.Tensor]int{}
 	for _, t := range g.Outputs {
-		taken[t] = true
+		readers[t] = 1
 	}
 	for _, op := range g.Ops {
 		for i, t := range op.Inputs {
 			if !real(t) || !t.Constant() {
 				continue
 			}
-			if taken[t] {
+			if n := readers[t]; n > 0 {
 				c := t.Clone()
-				c.Name = fmt.Sprintf("%s_copy%d", t.Name, i)
+				c.Name = fmt.Sprintf("%s_copy%d", t.Name, n)
 				op.Inputs[i] = c
 			}
-			taken[t] = true
+			readers[t]++
 		}
 	}
 }
@@ -224,7 +284,8 @@ func fuseActivations(g *tflite.Graph) int {
 		}
 		in := op.Inputs[0]
 		before := producers[in]
-		if before == nil || !fusable[before.Code] || len(uses[in]) != 1 || slices.Contains(g.Outputs, in) {
+		if before == nil || !fusable[before.Code] || activationField(before.Options) == nil ||
+			len(uses[in]) != 1 || slices.Contains(g.Outputs, in) {
 			ops = append(ops, op)
 			continue
 		}
@@ -272,18 +333,15 @@ func composed(first, second schema.ActivationFunctionType) (schema.ActivationFun
 
 // explicitBiases gives every weighted op a bias of zeros where it has none: a
 // place for corrections, and what CONV_2D and NNAPI demand.
-func explicitBiases(g *tflite.Graph) error {
+func explicitBiases(g *tflite.Graph) {
 	for _, op := range g.Ops {
 		f := spec(op).filter
-		if f == nil || !realOutput(op) {
-			continue
-		}
-		if len(op.Inputs) > f.bias && op.Inputs[f.bias] != nil {
+		if f == nil || optional(op, f.bias) != nil {
 			continue
 		}
 		w := op.Inputs[f.weights]
-		if len(w.Shape) <= f.out {
-			return fmt.Errorf("%s: weights %q have shape %v", g.Place(op), w.Name, w.Shape)
+		if !real(w) || !w.Constant() || len(w.Shape) <= f.out || w.Len() == 0 {
+			continue // "check support" says what is wrong with it
 		}
 		bias := &tflite.Tensor{Name: w.Name + "_bias", Shape: []int{w.Shape[f.out]}}
 		bias.SetFloats(make([]float32, w.Shape[f.out]))
@@ -292,5 +350,4 @@ func explicitBiases(g *tflite.Graph) error {
 		}
 		op.Inputs[f.bias] = bias
 	}
-	return nil
 }

@@ -14,10 +14,20 @@ import (
 // Which operands carry real values needs no column: in a float graph they are
 // those of type FLOAT32. Shapes, axes and indices are integers.
 type opSpec struct {
-	versions []version // operator version to write for int8: the first whose condition holds
-	filter   *filter   // where weights and bias are; nil for an op without weights
-	scale    scaleRule // how the output's scale is found
-	atLeast  func(*tflite.Op) float32
+	takes    string                   // operands, see operands.go
+	versions []version                // operator version to write for int8: the first whose condition holds
+	filter   *filter                  // where weights and bias are; nil for an op without weights
+	scale    scaleRule                // how the output's scale is found
+	atLeast  func(*tflite.Op) float32 // least scale of the output that the kernel can express
+
+	// holds is what the output's range must hold, where a kernel wraps around
+	// instead of saturating.
+	holds func(*tflite.Op) Range
+	// centred: the kernel writes raw zeros, so the output's zero point must be 0.
+	centred bool
+	// reads are the least scale of an input at which the kernel is exact to a
+	// step, and the scale from which on it ends the process. Zero: any scale.
+	reads [2]float32
 
 	// channels ties the channel scales of equalization that the op passes on;
 	// nil or false: it passes none.
@@ -82,90 +92,90 @@ func v(number int, runtime string) []version { return []version{{number: number,
 // sources; scale rules: the INT8 quantization specification and the kernels'
 // own checks.
 var ops = [...]opSpec{
-	schema.BuiltinOperatorCONV_2D:           {versions: []version{{6, "2.9.0", grouped}, {3, "1.14.0", nil}}, filter: conv},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {versions: v(3, "1.14.0"), filter: depthwise},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, filter: dense},
-	schema.BuiltinOperatorTRANSPOSE_CONV:    {versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, filter: transposeConv},
-	schema.BuiltinOperatorBATCH_MATMUL:      {versions: v(2, "2.3.0"), scale: free},
+	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.9.0", grouped}, {3, "1.14.0", nil}}, filter: conv},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), filter: depthwise},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, filter: dense},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, filter: transposeConv},
+	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorSUB:                {versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorMUL:                {versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, channels: gated},
-	schema.BuiltinOperatorDIV:                {versions: []version{{2, "2.3.0", wide}, {1, "1.6.0", nil}}, scale: free},
-	schema.BuiltinOperatorSQUARED_DIFFERENCE: {versions: v(2, "2.5.0"), scale: free},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, channels: gated},
+	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wide}, {1, "2.13.0", nil}}, scale: free},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
-	schema.BuiltinOperatorAVERAGE_POOL_2D: {versions: v(2, "1.14.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorMAX_POOL_2D:     {versions: v(2, "1.14.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorMEAN:            {versions: v(2, "1.14.0"), scale: free, channels: reducedSpace},
-	schema.BuiltinOperatorSUM:             {versions: v(2, "1.15.0"), scale: free, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_MAX:      {versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_MIN:      {versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_PROD:     {versions: v(2, "2.6.0"), scale: free},
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMAX_POOL_2D:     {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMEAN:            {takes: "vi>v", versions: v(2, "1.14.0"), scale: free, channels: reducedSpace},
+	schema.BuiltinOperatorSUM:             {takes: "vi>v", versions: v(2, "1.15.0"), scale: free, holds: wholeSum, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_MAX:      {takes: "vi>v", versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {versions: v(2, "2.1.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorRELU6:            {versions: v(2, "1.14.0"), scale: free},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {versions: v(1, "1.5.0"), scale: free},
-	schema.BuiltinOperatorRELU_0_TO_1:      {versions: v(1, "2.10.0"), scale: free},
-	schema.BuiltinOperatorLEAKY_RELU:       {versions: v(2, "2.3.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorPRELU:            {versions: v(1, "1.8.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorELU:              {versions: v(1, "1.14.0"), scale: free},
-	schema.BuiltinOperatorHARD_SWISH:       {versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},
-	schema.BuiltinOperatorGELU:             {versions: v(2, "2.9.0"), scale: free},
-	schema.BuiltinOperatorABS:              {versions: v(2, "2.4.0"), scale: free},
-	schema.BuiltinOperatorRSQRT:            {versions: v(2, "2.5.0"), scale: free},
-	schema.BuiltinOperatorEXP:              {versions: v(2, "2.12.0"), scale: free},
-	schema.BuiltinOperatorLOG:              {versions: v(2, "2.15.0"), scale: free},
-	schema.BuiltinOperatorSQRT:             {versions: v(2, "2.21.0"), scale: free},
-	schema.BuiltinOperatorLOGISTIC:         {versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorSOFTMAX:          {versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorTANH:             {versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
-	schema.BuiltinOperatorLOG_SOFTMAX:      {versions: v(2, "1.14.0"), scale: fixed(16./256, 127)},
-	schema.BuiltinOperatorL2_NORMALIZATION: {versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), scale: free},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free},
+	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free},
+	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(2, "2.3.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
+	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},
+	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free},
+	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), scale: free},
+	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), scale: free},
+	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), scale: free},
+	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), scale: free},
+	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), scale: free},
+	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
+	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
+	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
+	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127)},
+	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
-	schema.BuiltinOperatorCONCATENATION: {versions: v(2, "1.14.0"), scale: same, channels: stacked},
-	schema.BuiltinOperatorPACK:          {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorUNPACK:        {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorSPLIT:         {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorSPLIT_V:       {versions: v(2, "2.3.0"), scale: same},
-	schema.BuiltinOperatorMAXIMUM:       {versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorMINIMUM:       {versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorSELECT:        {versions: v(1, "1.14.0"), scale: same},
-	schema.BuiltinOperatorSELECT_V2:     {versions: v(1, "2.2.0"), scale: same},
+	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), scale: same, channels: stacked},
+	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), scale: same},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: v(1, "1.14.0"), scale: same},
+	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), scale: same},
 
-	schema.BuiltinOperatorPAD:                     {versions: []version{{4, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: paddedZeros},
-	schema.BuiltinOperatorPADV2:                   {versions: []version{{4, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorMIRROR_PAD:              {versions: v(2, "2.3.0"), scale: same},
-	schema.BuiltinOperatorRESHAPE:                 {versions: v(1, "1.5.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorSQUEEZE:                 {versions: v(1, "1.6.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorEXPAND_DIMS:             {versions: v(1, "1.10.0"), scale: same},
-	schema.BuiltinOperatorTRANSPOSE:               {versions: []version{{6, "2.12.0", rank(6)}, {4, "2.5.0", rank(5)}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorSLICE:                   {versions: []version{{5, "2.8.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorSTRIDED_SLICE:           {versions: []version{{6, "2.8.0", masked}, {4, "2.5.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorGATHER:                  {versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorGATHER_ND:               {versions: v(1, "1.14.0"), scale: same},
-	schema.BuiltinOperatorSCATTER_ND:              {versions: v(1, "2.1.0"), scale: same},
-	schema.BuiltinOperatorTILE:                    {versions: v(3, "2.8.0"), scale: same},
-	schema.BuiltinOperatorBROADCAST_TO:            {versions: v(3, "2.5.0"), scale: same},
-	schema.BuiltinOperatorFILL:                    {versions: v(3, "2.5.0"), scale: same},
-	schema.BuiltinOperatorREVERSE_V2:              {versions: v(3, "2.5.0"), scale: same},
-	schema.BuiltinOperatorRESIZE_BILINEAR:         {versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorSPACE_TO_DEPTH:          {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorDEPTH_TO_SPACE:          {versions: v(2, "2.5.0"), scale: same},
-	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: paddedZeros},
+	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), scale: same},
+	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), scale: same},
+	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorGATHER_ND:               {takes: "vi>v", versions: v(1, "1.14.0"), scale: same},
+	schema.BuiltinOperatorSCATTER_ND:              {takes: "ivi>v", versions: v(1, "2.1.0"), scale: same, centred: true},
+	schema.BuiltinOperatorTILE:                    {takes: "vi>v", versions: v(3, "2.8.0"), scale: same},
+	schema.BuiltinOperatorBROADCAST_TO:            {takes: "vi>v", versions: v(3, "2.5.0"), scale: same},
+	schema.BuiltinOperatorFILL:                    {takes: "iv>v", versions: v(3, "2.5.0"), scale: same},
+	schema.BuiltinOperatorREVERSE_V2:              {takes: "vi>v", versions: v(3, "2.5.0"), scale: same},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {takes: "vi>v", versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {takes: "vi>v", versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
 
-	schema.BuiltinOperatorARG_MAX:       {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorARG_MIN:       {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorTOPK_V2:       {versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorEQUAL:         {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorNOT_EQUAL:     {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorGREATER:       {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorGREATER_EQUAL: {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorLESS:          {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorLESS_EQUAL:    {versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorSHAPE:         {versions: v(1, "1.10.0")},
-	schema.BuiltinOperatorRANK:          {versions: v(1, "1.14.0")},
+	schema.BuiltinOperatorARG_MAX:       {takes: "vi>i", versions: v(2, "1.14.0")},
+	schema.BuiltinOperatorARG_MIN:       {takes: "vi>i", versions: v(2, "1.14.0")},
+	schema.BuiltinOperatorTOPK_V2:       {takes: "vi>vi", versions: v(2, "1.14.0"), scale: same},
+	schema.BuiltinOperatorEQUAL:         {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorNOT_EQUAL:     {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorGREATER:       {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorGREATER_EQUAL: {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorLESS:          {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorLESS_EQUAL:    {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0")},
+	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0")},
 }
 
 // spec returns op's row, the zero row if it has none.
@@ -224,9 +234,8 @@ func notImage(op *tflite.Op) bool { return len(op.Inputs[0].Shape) != 4 }
 // growingProduct holds where MUL's rescaling factor is 1 or more, which the
 // first int8 version of the kernel cannot express.
 func growingProduct(op *tflite.Op) bool {
-	a, b, o := op.Inputs[0].Quant, op.Inputs[1].Quant, op.Outputs[0].Quant
-	return a != nil && b != nil && o != nil &&
-		float64(a.Scale[0])*float64(b.Scale[0]) >= float64(o.Scale[0])
+	a, b, out := scaleOf(op.Inputs[0]), scaleOf(op.Inputs[1]), scaleOf(op.Outputs[0])
+	return out > 0 && float64(a)*float64(b) >= float64(out)
 }
 
 func masked(op *tflite.Op) bool {
@@ -251,25 +260,58 @@ func shiftedPixels(op *tflite.Op) bool {
 
 // Smallest output scales that kernels can express.
 
-// addStep: ADD and SUB shift their inputs left by 20 bits and scale down by a
-// factor that must stay below one; the kernel aborts the process otherwise.
+// leastScale is the least scale of op's first output. Kernels hold the bounds of
+// a fused activation as int32 numbers of steps.
+func leastScale(op *tflite.Op) float32 {
+	least := float32(0)
+	if _, hi := clamp(activation(op)); !math.IsInf(hi, 1) {
+		least = float32(hi) / (1 << 30)
+	}
+	if f := spec(op).atLeast; f != nil {
+		least = max(least, f(op))
+	}
+	return least
+}
+
+// addStep: ADD and SUB shift their inputs left, by 15 bits in the 16-bit kernel
+// and 20 in this one, and scale down by a factor that must stay below one; the
+// kernel aborts the process otherwise.
 func addStep(op *tflite.Op) float32 {
 	s := float32(0)
 	for _, t := range op.Inputs {
-		if t.Quant != nil {
-			s = max(s, t.Quant.Scale[0])
-		}
+		s = max(s, scaleOf(t))
 	}
-	return s / (1 << 18)
+	return s / (1 << 13)
 }
+
+// wholeSum: SUM adds up the numbers of its input as they are stored, and of a
+// result beyond int8 keeps the lower bits.
+func wholeSum(op *tflite.Op) Range {
+	in, out := op.Inputs[0], op.Outputs[0]
+	if scaleOf(in) == 0 || len(in.Quant.Zero) != 1 {
+		return Range{}
+	}
+	lo, hi := params(in.Quant).Range()
+	n := float64(in.Len()) / math.Max(1, float64(out.Len())) // summed for each output
+	return Range{lo * n, hi * n}
+}
+
+// compared: a comparison brings both operands to steps of 1/256, and its
+// multiplier, the scale itself, must be below one.
+var compared = [2]float32{1. / 256, 1}
 
 // hardSwishStep: HARD_SWISH works on inputs of seven more bits and can only
 // scale down from there.
 func hardSwishStep(op *tflite.Op) float32 {
-	if q := op.Inputs[0].Quant; q != nil {
-		return q.Scale[0] / 127
+	return scaleOf(op.Inputs[0]) / 127
+}
+
+// scaleOf is the scale of a tensor that has one, else 0.
+func scaleOf(t *tflite.Tensor) float32 {
+	if t.Quant == nil || len(t.Quant.Scale) != 1 {
+		return 0
 	}
-	return 0
+	return t.Quant.Scale[0]
 }
 
 // activation returns op's fused activation, NONE where the op can have none.

@@ -43,6 +43,10 @@ func assignRanges(j *job) error {
 				g.of[t] = &group{lo: lo, hi: hi, fixed: &p}
 			}
 		case sameScale:
+			if spec(op).centred {
+				g.find(op.Outputs[0]).centred = true
+				break
+			}
 			g.joinOperands(op, uses)
 		}
 	}
@@ -176,11 +180,16 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 type group struct {
 	lo, hi float64
 	fixed  *affine.Params // nil: from lo and hi
+
+	centred bool // zero point 0
 }
 
 func (r *group) params() affine.Params {
 	if r.fixed != nil {
 		return *r.fixed
+	}
+	if r.centred {
+		return affine.Params{Scale: affine.Symmetric(math.Max(-r.lo, r.hi))}
 	}
 	return affine.Asymmetric(r.lo, r.hi)
 }
@@ -212,6 +221,7 @@ func (g *groups) join(a, b *tflite.Tensor) {
 		x.fixed = y.fixed
 	}
 	x.lo, x.hi = math.Min(x.lo, y.lo), math.Max(x.hi, y.hi)
+	x.centred = x.centred || y.centred
 	g.parent[b] = a
 	delete(g.of, b)
 }
@@ -261,18 +271,23 @@ func (g *groups) widenForKernels(ops []*tflite.Op) {
 	for range 8 { // a widened group may be the input of an earlier op's group
 		changed := false
 		for _, op := range ops {
-			least := spec(op).atLeast
-			if least == nil {
+			if !real(op.Outputs[0]) {
 				continue
 			}
 			out := g.find(op.Outputs[0])
 			for _, t := range realOperands(op) {
 				t.Quant = quantization(g.find(t).params())
 			}
-			need := float64(least(op))
-			if out.fixed == nil && float64(out.params().Scale) < need {
+			if need := float64(leastScale(op)); out.fixed == nil && float64(out.params().Scale) < need {
 				out.hi = math.Max(out.hi, out.lo+need*(affine.QMax-affine.QMin)*1.01)
 				changed = true
+			}
+			if holds := spec(op).holds; holds != nil {
+				if r := holds(op); r.Lo < out.lo || r.Hi > out.hi {
+					// A little more: the ends themselves are rounded.
+					out.lo, out.hi = math.Min(out.lo, r.Lo*1.01), math.Max(out.hi, r.Hi*1.01)
+					changed = true
+				}
 			}
 		}
 		if !changed {

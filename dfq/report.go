@@ -15,6 +15,8 @@ type Report struct {
 	Float     []UnsupportedOp  `json:"ops_float"` // kept in float, and why
 	Inputs    []InputReport    `json:"inputs"`
 	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
+	Absorbed  int              `json:"absorbed"`  // tensors whose high biases were absorbed
+
 	// FloatTwin is the float graph after equalization: what the INT8 model
 	// approximates.
 	FloatTwin *tflite.Model `json:"-"`

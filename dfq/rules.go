@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -16,30 +15,18 @@ import (
 // that was read back, or another tool's. Ops that work on float tensors only
 // break no rule; an op on both does.
 func CheckRules(m *tflite.Model) []error {
-	c := &ruleCheck{graph: m.Graphs[0]}
-	for _, t := range c.graph.Tensors() {
-		c.tensor(t)
-	}
-	for _, op := range c.graph.Ops {
-		c.guardedOp(op)
-	}
-	return c.broken
-}
-
-// guardedOp is op for files of all kinds. The checks below take the operands
-// that an operator must have for granted; where a file lacks one, or its shape
-// has too few axes, that is the broken rule.
-func (c *ruleCheck) guardedOp(op *tflite.Op) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case runtime.Error:
-			c.fail(op, "lacks an operand, or an axis of one, that the operator must have")
-		default:
-			panic(r)
+	var broken []error
+	for _, g := range m.Graphs {
+		c := &ruleCheck{graph: g}
+		for _, t := range g.Tensors() {
+			c.tensor(t)
 		}
-	}()
-	c.op(op)
+		for _, op := range g.Ops {
+			c.op(op)
+		}
+		broken = append(broken, c.broken...)
+	}
+	return broken
 }
 
 // checkRulesOfResult is the last pass: a rule that the result breaks is a bug
@@ -97,7 +84,7 @@ func (c *ruleCheck) tensor(t *tflite.Tensor) {
 			fail("per-channel zero point %d is not 0", z)
 		}
 	}
-	if len(q.Scale) > 1 && (q.Axis >= len(t.Shape) || t.Shape[q.Axis] != len(q.Scale)) {
+	if len(q.Scale) > 1 && (q.Axis < 0 || q.Axis >= len(t.Shape) || t.Shape[q.Axis] != len(q.Scale)) {
 		fail("%d scales along axis %d of shape %v", len(q.Scale), q.Axis, t.Shape)
 	}
 }
@@ -107,13 +94,18 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	if !quantized(op) {
 		return
 	}
+	s := spec(op)
 	switch op.Code {
 	case schema.BuiltinOperatorQUANTIZE, schema.BuiltinOperatorDEQUANTIZE:
+		c.conversion(op)
 		return
 	}
-	s := spec(op)
 	if s.versions == nil {
 		c.fail(op, "has no int8 form but works on int8 tensors")
+		return
+	}
+	if err := checkOperands(op); err != nil {
+		c.fail(op, "%v", err)
 		return
 	}
 	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
@@ -124,13 +116,54 @@ func (c *ruleCheck) op(op *tflite.Op) {
 			}
 		}
 	}
+	if !c.perTensor(op) {
+		return
+	}
 	if want := s.version(op).number; op.Version != want {
 		c.fail(op, "version %d, int8 needs %d", op.Version, want)
+	}
+	switch activation(op) {
+	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
+		c.fail(op, "fused %s has no int8 kernel", activation(op))
 	}
 	if s.filter != nil {
 		c.weighted(op, s.filter)
 	}
 	c.scales(op, s)
+}
+
+// conversion checks a QUANTIZE or DEQUANTIZE.
+func (c *ruleCheck) conversion(op *tflite.Op) {
+	if len(op.Inputs) != 1 || len(op.Outputs) != 1 || op.Inputs[0] == nil || op.Outputs[0] == nil {
+		c.fail(op, "has %d inputs and %d outputs, not one of each", len(op.Inputs), len(op.Outputs))
+		return
+	}
+	int8Side, want := op.Outputs[0], 1
+	if op.Code == schema.BuiltinOperatorDEQUANTIZE {
+		int8Side, want = op.Inputs[0], 2
+		if !real(op.Outputs[0]) {
+			c.fail(op, "output %q is %s, not FLOAT32", op.Outputs[0].Name, op.Outputs[0].Type)
+		}
+	}
+	if op.Version != want {
+		c.fail(op, "version %d, int8 needs %d", op.Version, want)
+	}
+	if scaleOf(int8Side) == 0 {
+		c.fail(op, "%q is not quantized per tensor", int8Side.Name)
+	}
+}
+
+// perTensor checks that every int8 operand but weights has one scale and one
+// zero point; the other checks rely on it.
+func (c *ruleCheck) perTensor(op *tflite.Op) bool {
+	inputs, outputs := activations(op)
+	for _, t := range append(inputs, outputs...) {
+		if t.Quant == nil || len(t.Quant.Scale) != 1 || len(t.Quant.Zero) != 1 {
+			c.fail(op, "activation %q is not quantized per tensor", t.Name)
+			return false
+		}
+	}
+	return true
 }
 
 // activations lists op's int8 tensors that are not weights.
@@ -149,13 +182,12 @@ func activations(op *tflite.Op) (inputs, outputs []*tflite.Tensor) {
 	return inputs, outputs
 }
 
-// scales checks per-tensor activations and the row's scale rule.
+// scales checks the row's scale rule.
 func (c *ruleCheck) scales(op *tflite.Op, s *opSpec) {
 	inputs, outputs := activations(op)
-	for _, t := range append(inputs, outputs...) {
-		if t.Quant == nil || len(t.Quant.Scale) != 1 {
-			c.fail(op, "activation %q is not quantized per tensor", t.Name)
-			return
+	for _, t := range inputs {
+		if r := s.reads; r[1] > 0 && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
+			c.fail(op, "input %q has scale %g, the kernel takes %g to below %g", t.Name, scaleOf(t), r[0], r[1])
 		}
 	}
 	for _, t := range outputs {
@@ -172,19 +204,46 @@ func (c *ruleCheck) scales(op *tflite.Op, s *opSpec) {
 				}
 			}
 		}
-		if s.atLeast != nil && p.Scale < s.atLeast(op) {
-			c.fail(op, "output scale %g is below %g, the least that the kernel can express", p.Scale, s.atLeast(op))
+		if s.centred && p.Zero != 0 {
+			c.fail(op, "output %q has zero point %d; the kernel writes zeros", t.Name, p.Zero)
+		}
+		if s.holds != nil {
+			want := s.holds(op)
+			if lo, hi := p.Range(); want.Lo < lo-float64(p.Scale)/2 || want.Hi > hi+float64(p.Scale)/2 {
+				c.fail(op, "output %q holds [%g, %g], but can be %g to %g, and the kernel does not saturate", t.Name, lo, hi, want.Lo, want.Hi)
+			}
+		}
+		if least := leastScale(op); p.Scale < least {
+			c.fail(op, "output scale %g is below %g, the least that the kernel can express", p.Scale, least)
 		}
 	}
 }
 
 // weighted checks weights and bias.
 func (c *ruleCheck) weighted(op *tflite.Op, f *filter) {
-	w, in, out := op.Inputs[f.weights], op.Inputs[f.input], op.Outputs[0]
-	if w.Type != schema.TensorTypeINT8 || w.Quant == nil {
-		c.fail(op, "weights %q are not INT8", w.Name)
+	in, w, out := op.Inputs[f.input], op.Inputs[f.weights], op.Outputs[0]
+	if scaleOf(in) == 0 || scaleOf(out) == 0 || in.Type != schema.TensorTypeINT8 || out.Type != schema.TensorTypeINT8 {
+		c.fail(op, "input %q or output %q is not INT8", in.Name, out.Name)
 		return
 	}
+	if w.Type != schema.TensorTypeINT8 || w.Quant == nil || len(w.Quant.Scale) == 0 || len(w.Quant.Zero) != len(w.Quant.Scale) {
+		c.fail(op, "weights %q are not INT8 with scales and zero points", w.Name)
+		return
+	}
+	if why := filterMisfit(op, f); why != "" {
+		c.fail(op, "%s", why)
+		return
+	}
+	c.weights(op, w, f)
+	if bias := optional(op, f.bias); bias == nil {
+		c.fail(op, "has no bias")
+	} else {
+		c.bias(op, in, w, bias, out)
+	}
+}
+
+// weights checks the numbers and scales of a filter.
+func (c *ruleCheck) weights(op *tflite.Op, w *tflite.Tensor, f *filter) {
 	if len(w.Quant.Scale) > 1 && f.perTensor {
 		c.fail(op, "weights %q have a scale per channel, the kernel reads one", w.Name)
 	}
@@ -194,6 +253,7 @@ func (c *ruleCheck) weighted(op *tflite.Op, f *filter) {
 	for _, z := range w.Quant.Zero {
 		if z != 0 {
 			c.fail(op, "weights %q have zero point %d", w.Name, z)
+			break
 		}
 	}
 	for _, b := range w.Data {
@@ -202,26 +262,23 @@ func (c *ruleCheck) weighted(op *tflite.Op, f *filter) {
 			break
 		}
 	}
-	if len(op.Inputs) <= f.bias || op.Inputs[f.bias] == nil {
-		c.fail(op, "has no bias")
-		return
-	}
-	bias := op.Inputs[f.bias]
-	if bias.Type != schema.TensorTypeINT32 || bias.Quant == nil || len(bias.Quant.Scale) != len(w.Quant.Scale) {
+}
+
+// bias checks the bias of a weighted op whose operands are quantized.
+func (c *ruleCheck) bias(op *tflite.Op, in, w, bias, out *tflite.Tensor) {
+	if bias.Type != schema.TensorTypeINT32 || bias.Quant == nil || len(bias.Quant.Scale) != len(w.Quant.Scale) || len(bias.Quant.Zero) != len(w.Quant.Scale) {
 		c.fail(op, "bias %q is not INT32 with as many scales as the weights", bias.Name)
 		return
 	}
-	if bias.Len() != w.Shape[f.out] {
-		c.fail(op, "bias %q has %d entries for %d channels", bias.Name, bias.Len(), w.Shape[f.out])
-	}
 	for i, s := range bias.Quant.Scale {
-		if s != in.Quant.Scale[0]*w.Quant.Scale[i] || bias.Quant.Zero[i] != 0 {
+		if s != scaleOf(in)*w.Quant.Scale[i] || bias.Quant.Zero[i] != 0 {
 			c.fail(op, "bias %q, channel %d: scale %g, not input scale × weight scale", bias.Name, i, s)
 			return
 		}
 		// The kernel holds s_in·s_w/s_out as 31 bits and a shift of at most 30.
-		if m := float64(s) / float64(out.Quant.Scale[0]); m >= 1<<30 {
+		if m := float64(s) / float64(scaleOf(out)); m >= 1<<30 {
 			c.fail(op, "channel %d: rescaling factor %g is beyond the kernel's shifts", i, m)
+			return
 		}
 	}
 	for _, q := range bias.Ints() {

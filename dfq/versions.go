@@ -11,17 +11,21 @@ import (
 // runtime that has them all.
 func setVersions(j *job) error {
 	oldest := "1.14.0" // the first with int8 kernels, QUANTIZE v1 and DEQUANTIZE v2
+	others := false    // ops whose needs dfq does not know
 	for _, op := range j.graph.Ops {
-		if j.float[op] != "" || spec(op).versions == nil || !quantized(op) {
-			continue
-		}
-		v := spec(op).version(op)
-		op.Version = v.number
-		if newer(v.runtime, oldest) {
-			oldest = v.runtime
+		switch {
+		case op.Code == schema.BuiltinOperatorQUANTIZE || op.Code == schema.BuiltinOperatorDEQUANTIZE:
+		case j.float[op] != "" || spec(op).versions == nil || !quantized(op):
+			others = true
+		default:
+			v := spec(op).version(op)
+			op.Version = v.number
+			if newer(v.runtime, oldest) {
+				oldest = v.runtime
+			}
 		}
 	}
-	setMinRuntime(j.model, oldest, len(j.float) > 0)
+	setMinRuntime(j.model, oldest, others || len(j.model.Graphs) > 1)
 	return nil
 }
 
@@ -40,8 +44,8 @@ func quantized(op *tflite.Op) bool {
 const minRuntimeKey = "min_runtime_version"
 
 // setMinRuntime records a runtime version as the format does: 16 bytes, padded
-// with zeros. Where ops stay float, whose needs dfq does not know, an entry of
-// the file's own is only ever raised.
+// with zeros. Where ops stay as they were, whose needs dfq does not know, an
+// entry of the file's own is only ever raised.
 func setMinRuntime(m *tflite.Model, runtime string, raiseOnly bool) {
 	for _, md := range m.Metadata {
 		if md.Name == minRuntimeKey {

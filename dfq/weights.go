@@ -27,7 +27,11 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		j.weights[w] = roundWeights(values, lay, scales, !j.opts.NoCorrect, func(i int) int { return inputChannel(op, f, i) })
+		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, func(i int) int { return inputChannel(op, f, i) })
+		if !j.opts.NoCorrect {
+			j.descendOp(op, f, values, q, scales)
+		}
+		j.weights[w] = q
 	}
 	return nil
 }

@@ -110,6 +110,7 @@ func main() {
 }
 
 var noEqualize = flag.Bool("no-equalize", false, "leave out equalization")
+var noAbsorb = flag.Bool("no-absorb", false, "leave out high-bias absorption")
 var noCorrect = flag.Bool("no-correct", false, "leave out bias correction")
 var twin = flag.Bool("twin", false, "also score the float graph after equalization")
 var calibrate = flag.Int("calibrate", 0, "real samples instead of made-up inputs")
@@ -144,7 +145,7 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 	}
 	wanted := truth(float, sample, d)
 	for _, weights := range []string{"per-tensor", "per-channel"} {
-		opts := &dfq.Options{PerTensor: weights == "per-tensor", Interpreter: open, AllowFloat: true, NoEqualize: *noEqualize, NoCorrect: *noCorrect}
+		opts := &dfq.Options{PerTensor: weights == "per-tensor", Interpreter: open, AllowFloat: true, NoEqualize: *noEqualize, NoCorrect: *noCorrect, NoAbsorb: *noAbsorb}
 		if state {
 			opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
 			if m.images == "kws" {

@@ -25,6 +25,8 @@ type convertFlags struct {
 	ranges      rangeFlags
 	calibrate   string
 	crop        float64
+	noEqualize  bool
+	noCorrect   bool
 	allowFloat  bool
 	seed        uint64
 	printAfter  []string
@@ -65,6 +67,8 @@ as is found; numbers are taken as they are.`,
 	f.ranges.add(flags)
 	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
+	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization")
+	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and sum-preserving rounding")
 	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form in float")
 	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
@@ -77,11 +81,11 @@ as is found; numbers are taken as they are.`,
 
 func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if f.out == "" {
-		f.out = defaultOut(name)
-	}
 	if err := f.check(cmd); err != nil {
 		return err
+	}
+	if f.out == "" {
+		f.out = defaultOut(name)
 	}
 	opts, err := f.options(stdout, stderr)
 	if err != nil {
@@ -155,6 +159,8 @@ func defaultOut(in string) string {
 func (f *convertFlags) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
 	switch {
+	case given("out") && f.out == "":
+		return usagef("-o: the name is empty")
 	case given("calibrate") && f.calibrate == "":
 		return usagef("--calibrate: no folder or file is named")
 	case given("crop") && f.calibrate == "":
@@ -178,6 +184,8 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 	opts := &dfq.Options{
 		PerTensor:   f.perTensor,
 		IO:          ioType,
+		NoEqualize:  f.noEqualize,
+		NoCorrect:   f.noCorrect,
 		AllowFloat:  f.allowFloat,
 		Seed:        f.seed,
 		Interpreter: fastest(),

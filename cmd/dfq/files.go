@@ -36,6 +36,9 @@ type modelFile struct {
 
 // readModel reads a model from a file, or from stdin for "-".
 func readModel(name string, stdin io.Reader) (*modelFile, error) {
+	if name == "" {
+		return nil, usagef("the name of the model is empty")
+	}
 	f := &modelFile{name: name}
 	var err error
 	if name == standard {
@@ -131,7 +134,8 @@ type result struct {
 // writeResults writes all files or none: each goes beside its target first and
 // takes its place when all are there. An interrupt meanwhile leaves nothing.
 func writeResults(ctx context.Context, stdout io.Writer, results ...result) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	// Among them SIGPIPE, which a reader of stdout that goes away causes.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	var pending []*pendingFile
 	for _, r := range results {
@@ -196,6 +200,10 @@ func newPending(target string, data []byte) (*pendingFile, error) {
 	p.temp = filepath.Join(filepath.Dir(target), fmt.Sprintf(".dfq-%016x.tmp", rand.Uint64()))
 	f, err := os.OpenFile(p.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			path.Path = target // the other name means nothing to anybody
+		}
 		return nil, err
 	}
 	if err := fill(f, data, old); err != nil {

@@ -218,7 +218,7 @@ func sameBoundary(want, got *tflite.Graph) error {
 		for i, t := range side.want {
 			if t.Len() != side.got[i].Len() {
 				return fmt.Errorf("%s %d: %q is %v in one model, %q is %v in the other: they are not the same network",
-					side.name, i, t.Name, t.Shape, side.got[i].Name, side.got[i].Shape)
+					strings.TrimSuffix(side.name, "s"), i, t.Name, t.Shape, side.got[i].Name, side.got[i].Shape)
 			}
 		}
 	}

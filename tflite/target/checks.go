@@ -54,7 +54,7 @@ var quantized = check{
 	advice: "quantize the tensor, or keep the op in float",
 	fault: func(o *operation) fault {
 		for _, t := range o.values() {
-			if (i8|u8).has(t.Type) && (t.Quant == nil || len(t.Quant.Scale) == 0) {
+			if (i8 | u8).has(t.Type) && (t.Quant == nil || len(t.Quant.Scale) == 0) {
 				return faultf(t, "%s without a scale", t.Type)
 			}
 		}
@@ -87,6 +87,18 @@ var symmetricWeights = check{
 					return faultf(w, "zero point %d is %d", c, z)
 				}
 			}
+		}
+		return fault{}
+	},
+}
+
+// hasBias: the op has a bias.
+var hasBias = check{
+	name:   "bias",
+	advice: "give the op a bias of zeros",
+	fault: func(o *operation) fault {
+		if o.bias == nil {
+			return faultf(nil, "it has no bias")
 		}
 		return fault{}
 	},

@@ -21,9 +21,8 @@ type rule struct {
 	ranks    [2]int      // fewest and most dimensions of data inputs and outputs; 0: no bound
 	fused    activations // fused activations; 0: any
 
-	perTensor bool  // weights have one scale for all channels
-	needBias  bool  // the bias must be there
-	same      bool  // data inputs and outputs share scale and zero point
+	perTensor bool // weights have one scale for all channels
+	same      bool // data inputs and outputs share scale and zero point
 	fixed     *quantization
 	constant  []int // inputs that must be constants where they are there
 
@@ -172,6 +171,9 @@ func (l *linter) report(severity Severity, name string, f fault, advice, source 
 	if f.text == "" {
 		return
 	}
+	if severity == Note {
+		advice = l.target.missingAdvice
+	}
 	for _, s := range []string{l.row.source, l.target.source} {
 		if source == "" {
 			source = s
@@ -194,7 +196,11 @@ func (l *linter) report(severity Severity, name string, f fault, advice, source 
 }
 
 func (l *linter) errorf(name, advice string, t *tflite.Tensor, format string, args ...any) {
-	l.report(Error, name, faultf(t, format, args...), advice, "")
+	severity := l.target.broken
+	if severity == 0 {
+		severity = Error
+	}
+	l.report(severity, name, faultf(t, format, args...), advice, "")
 }
 
 func (l *linter) versions() {
@@ -264,9 +270,6 @@ func (l *linter) activation() {
 }
 
 func (l *linter) operands() {
-	if l.row.needBias && l.op.bias == nil {
-		l.errorf("bias", "give the op a bias of zeros", nil, "it has no bias")
-	}
 	for _, i := range l.row.constant {
 		if t := l.op.input(i); t != nil && !t.Constant() {
 			l.errorf("constant operand", "fix the model's input shape, so that the operand can be computed beforehand", t, "input %d must be a constant", i)

@@ -63,10 +63,11 @@ type target struct {
 	title  string // for people
 	source string // of every row and rule that names none of its own
 	rules  map[schema.BuiltinOperator]rule
-	all    rule   // what holds for every operator with a row
+	all    rule     // what holds for every operator with a row
 	custom []string // custom operators it takes
 
 	missing       Severity // of an operator without a row
+	broken        Severity // of a broken field of a row; 0: Error
 	missingAdvice string
 
 	limits Limits

@@ -1,0 +1,150 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// absorbBias moves what a channel always adds into the biases behind it:
+//
+//	x = relu(W₁·u + b₁)   →   x' = relu(W₁·u + b₁ − c) = x − c
+//	y = W₂·x + b₂         →   y  = W₂·x' + b₂ + W₂·c
+//
+// exact where x ≥ c (the paper's section 4.1.3). c is max(0, β − 3γ), β and γ
+// being the mean and deviation before the activation, and never more than the
+// least value seen. A high mean spends int8 steps on what never changes.
+//
+// Zero padding would pad x' with the wrong constant, so every reader must be a
+// filter without it. RELU6 caps x' at 6 and so x at 6 + c: only channels that do
+// not reach the cap are taken.
+func absorbBias(j *job) error {
+	uses := j.graph.Uses()
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		x := op.Outputs[0]
+		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !slices.ContainsFunc(rectifiers, func(a schema.ActivationFunctionType) bool { return a == activation(op) }) {
+			continue
+		}
+		readers, ok := j.unpaddedReaders(x, uses)
+		if !ok {
+			continue
+		}
+		c := absorbable(j.stats[x], activation(op))
+		if !narrows(j.stats[x].channels, c) {
+			continue
+		}
+		addToBias(op.Inputs[f.bias], c, -1)
+		for _, r := range readers {
+			addToBias(r.Inputs[spec(r).filter.bias], answerTo(r, c), 1)
+		}
+		j.stats[x].shift(c)
+		for _, r := range readers {
+			for i := range j.patches[r] {
+				j.patches[r][i] -= float32(c[i%len(c)])
+			}
+		}
+		j.report.Absorbed++
+	}
+	return nil
+}
+
+var rectifiers = []schema.ActivationFunctionType{schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6}
+
+// unpaddedReaders lists the weighted ops that read x, if no other op does and
+// none pads it.
+func (j *job) unpaddedReaders(x *tflite.Tensor, uses map[*tflite.Tensor][]tflite.Use) ([]*tflite.Op, bool) {
+	var readers []*tflite.Op
+	for _, u := range uses[x] {
+		f := spec(u.Op).filter
+		if f == nil || f == transposeConv || u.Input != f.input || j.float[u.Op] != "" || pads(u.Op) {
+			return nil, false
+		}
+		readers = append(readers, u.Op)
+	}
+	return readers, len(readers) > 0
+}
+
+// pads reports whether a spatial filter may see zeros beyond the border.
+func pads(op *tflite.Op) bool {
+	w := op.Inputs[1].Shape
+	if len(w) != 4 || w[1]*w[2] == 1 {
+		return false
+	}
+	switch o := op.Options.(type) {
+	case *schema.Conv2DOptionsT:
+		return o.Padding == schema.PaddingSAME
+	case *schema.DepthwiseConv2DOptionsT:
+		return o.Padding == schema.PaddingSAME
+	}
+	return true
+}
+
+// absorbable is c for each channel, 0 where nothing is to be had.
+func absorbable(s *tensorStats, act schema.ActivationFunctionType) []float64 {
+	c := make([]float64, len(s.pre))
+	for i, m := range s.pre {
+		if act == schema.ActivationFunctionTypeRELU6 && reachOf(m) >= 6 {
+			continue
+		}
+		c[i] = math.Max(0, math.Min(m.mean-3*m.deviation(), m.lo))
+	}
+	return c
+}
+
+// narrows reports whether taking c off its channels narrows a tensor by a tenth
+// at least: one channel that cannot be shifted keeps the step as it is, and then
+// nothing is worth being inexact.
+func narrows(channels []moments, c []float64) bool {
+	before, after := 0.0, 0.0
+	for i, m := range channels {
+		before, after = math.Max(before, m.hi), math.Max(after, m.hi-c[i])
+	}
+	return after < 0.9*before
+}
+
+// answerTo is what a filter adds to its outputs for a constant input c.
+func answerTo(op *tflite.Op, c []float64) []float64 {
+	f := spec(op).filter
+	w := op.Inputs[f.weights]
+	lay := layoutOf(w, f.out)
+	sum := make([]float64, lay.channels)
+	for i, x := range w.Floats() {
+		sum[lay.channel(i)] += float64(float64(x) * c[inputChannel(op, f, i)])
+	}
+	return sum
+}
+
+// addToBias adds sign·by to a bias.
+func addToBias(bias *tflite.Tensor, by []float64, sign float64) {
+	b := bias.Floats()
+	for i := range b {
+		b[i] = float32(float64(b[i]) + sign*by[i])
+	}
+	bias.SetFloats(b)
+}
+
+// shift follows x' = x − c in the statistics.
+func (s *tensorStats) shift(c []float64) {
+	separate := &s.pre[0] != &s.channels[0]
+	for i := range s.channels {
+		s.channels[i] = s.channels[i].shifted(c[i])
+		if separate {
+			s.pre[i] = s.pre[i].shifted(c[i])
+		}
+	}
+	s.lo, s.hi = bounds(s.channels)
+	for i := range s.rows {
+		s.rows[i] -= float32(c[i%len(c)])
+	}
+}
+
+func (m moments) shifted(c float64) moments {
+	m.lo, m.hi, m.mean = m.lo-c, m.hi-c, m.mean-c
+	return m
+}

@@ -1,0 +1,259 @@
+package dfq
+
+import (
+	"errors"
+	"fmt"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// What an op takes is written as inputs > outputs, one letter each:
+//
+//	v  values; those of one op are all of one type
+//	i  INT32 or INT64: shapes, axes, indices
+//	b  BOOL
+//
+// A letter followed by ? may be left out, one followed by * comes any number of
+// times, at least once. "vvv?>v" is CONV_2D: input, weights, perhaps a bias.
+
+// operand is one letter of a signature.
+type operand struct {
+	kind           byte
+	optional, many bool
+}
+
+// signature splits what an op takes into inputs and outputs.
+func signature(takes string) (inputs, outputs []operand) {
+	list := &inputs
+	for _, c := range []byte(takes) {
+		switch c {
+		case '>':
+			list = &outputs
+		case '?':
+			(*list)[len(*list)-1].optional = true
+		case '*':
+			(*list)[len(*list)-1].many = true
+		default:
+			*list = append(*list, operand{kind: c})
+		}
+	}
+	return inputs, outputs
+}
+
+// kinds returns the letter of each of n operands.
+func kinds(list []operand, n int) []byte {
+	var out []byte
+	for _, o := range list {
+		out = append(out, o.kind)
+		for o.many && len(out) < n {
+			out = append(out, o.kind)
+		}
+	}
+	return out[:min(n, len(out))]
+}
+
+// Bounds of what a graph may ask for. They are far above every model for a
+// phone and keep a broken file from asking for all memory.
+const (
+	maxInput    = 1 << 24 // elements of all graph inputs
+	maxElements = 1 << 28 // elements of all tensors
+	maxChannels = 1 << 22 // lengths of all last axes
+)
+
+// checkGraph makes sure of what the passes take for granted of every op in the
+// table: that its operands are there, and that filters fit their inputs. It
+// says nothing of ops outside the table, which no pass looks into.
+func checkGraph(g *tflite.Graph) error {
+	if err := checkSizes(g); err != nil {
+		return err
+	}
+	for _, op := range g.Ops {
+		if err := checkOperands(op); err != nil {
+			return fmt.Errorf("%s: %w", g.Place(op), err)
+		}
+	}
+	return nil
+}
+
+// checkSizes bounds the memory that running the graph takes.
+func checkSizes(g *tflite.Graph) error {
+	// Lengths are added one by one, so a sum is over its bound long before it
+	// can overflow.
+	sum := func(tensors []*tflite.Tensor, of func(*tflite.Tensor) int, most int, what string) error {
+		n := 0
+		for _, t := range tensors {
+			if n += of(t); n > most {
+				return fmt.Errorf("%s: more than %d with tensor %q of shape %v", what, most, t.Name, t.Shape)
+			}
+		}
+		return nil
+	}
+	length := func(t *tflite.Tensor) int {
+		n := 1
+		for _, d := range t.Shape {
+			if n *= d; n > maxElements || n == 0 {
+				break
+			}
+		}
+		return n
+	}
+	if err := sum(g.Inputs, length, maxInput, "elements of the graph's inputs"); err != nil {
+		return err
+	}
+	all := g.Tensors()
+	if err := sum(all, length, maxElements, "elements of all tensors"); err != nil {
+		return err
+	}
+	return sum(all, channelCount, maxChannels, "channels of all tensors")
+}
+
+// checkOperands checks an op against its signature.
+func checkOperands(op *tflite.Op) error {
+	s := spec(op)
+	if s.takes == "" {
+		return nil
+	}
+	inputs, outputs := signature(s.takes)
+	if err := checkCount("input", op.Inputs, inputs); err != nil {
+		return err
+	}
+	if err := checkCount("output", op.Outputs, outputs); err != nil {
+		return err
+	}
+	return checkWindow(op)
+}
+
+// checkCount finds operands that are missing or too many.
+func checkCount(what string, have []*tflite.Tensor, want []operand) error {
+	if len(have) > len(want) && !want[len(want)-1].many {
+		return fmt.Errorf("%d %ss, at most %d are known", len(have), what, len(want))
+	}
+	for i := range max(len(have), len(want)) {
+		missing := i >= len(have) || have[i] == nil
+		if missing && !want[min(i, len(want)-1)].optional {
+			return fmt.Errorf("%s %d is missing", what, i)
+		}
+	}
+	return nil
+}
+
+// checkWindow checks the steps of a window, which are nowhere but in the options.
+func checkWindow(op *tflite.Op) error {
+	var steps []int32
+	switch op.Code {
+	case schema.BuiltinOperatorCONV_2D:
+		if o, ok := op.Options.(*schema.Conv2DOptionsT); ok {
+			steps = []int32{o.StrideH, o.StrideW, o.DilationHFactor, o.DilationWFactor}
+		}
+	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
+		if o, ok := op.Options.(*schema.DepthwiseConv2DOptionsT); ok {
+			steps = []int32{o.StrideH, o.StrideW, o.DilationHFactor, o.DilationWFactor}
+		}
+	case schema.BuiltinOperatorTRANSPOSE_CONV:
+		if o, ok := op.Options.(*schema.TransposeConvOptionsT); ok {
+			steps = []int32{o.StrideH, o.StrideW}
+		}
+	case schema.BuiltinOperatorAVERAGE_POOL_2D, schema.BuiltinOperatorMAX_POOL_2D:
+		if o, ok := op.Options.(*schema.Pool2DOptionsT); ok {
+			steps = []int32{o.StrideH, o.StrideW, o.FilterHeight, o.FilterWidth}
+		}
+	default:
+		return nil
+	}
+	if steps == nil {
+		return errors.New("its options are missing")
+	}
+	for _, n := range steps {
+		if n < 1 {
+			return fmt.Errorf("a stride, dilation or window size of %d", n)
+		}
+	}
+	return nil
+}
+
+// misfit says in what way the types or shapes of op's operands do not fit
+// together; empty if they do.
+func misfit(op *tflite.Op) string {
+	if why := mixedTypes(op); why != "" {
+		return why
+	}
+	if f := spec(op).filter; f != nil {
+		return filterMisfit(op, f)
+	}
+	return ""
+}
+
+// mixedTypes says which operand is not of the type that op's signature wants.
+func mixedTypes(op *tflite.Op) string {
+	inputs, outputs := signature(spec(op).takes)
+	var value *tflite.Tensor
+	for _, list := range []struct {
+		tensors []*tflite.Tensor
+		kinds   []byte
+	}{{op.Inputs, kinds(inputs, len(op.Inputs))}, {op.Outputs, kinds(outputs, len(op.Outputs))}} {
+		for i, t := range list.tensors {
+			if t == nil {
+				continue
+			}
+			ok := true
+			switch list.kinds[i] {
+			case 'v':
+				if value == nil {
+					value = t
+				}
+				ok = t.Type == value.Type
+			case 'i':
+				ok = t.Type == schema.TensorTypeINT32 || t.Type == schema.TensorTypeINT64
+			case 'b':
+				ok = t.Type == schema.TensorTypeBOOL
+			}
+			if !ok {
+				return fmt.Sprintf("its operand %q is %s", t.Name, t.Type)
+			}
+		}
+	}
+	return ""
+}
+
+// filterMisfit says in what way a filter does not fit input, bias and output.
+func filterMisfit(op *tflite.Op, f *filter) string {
+	in, w, out := op.Inputs[f.input], op.Inputs[f.weights], op.Outputs[0]
+	rank := 4
+	if f == dense {
+		rank = 2
+	}
+	bad := fmt.Sprintf("its weights of shape %v do not fit input %v and output %v", w.Shape, in.Shape, out.Shape)
+	if len(w.Shape) != rank || w.Len() == 0 || w.Shape[f.out] != channelCount(out) ||
+		f != dense && (len(in.Shape) != 4 || len(out.Shape) != 4) || in.Len() == 0 {
+		return bad
+	}
+	channels, filters := channelCount(in), w.Shape[f.out]
+	fits := false
+	switch f {
+	case conv: // in groups
+		depth := w.Shape[f.in]
+		fits = channels%depth == 0 && filters%(channels/depth) == 0
+	case depthwise:
+		fits = w.Shape[0] == 1 && filters%channels == 0
+	case dense: // on one axis of the input or several
+		fits = w.Shape[f.in]%channels == 0 && in.Len()%w.Shape[f.in] == 0
+	case transposeConv:
+		fits = w.Shape[f.in] == channels
+	}
+	if !fits {
+		return bad
+	}
+	if bias := optional(op, f.bias); bias != nil && bias.Len() != filters {
+		return fmt.Sprintf("its bias of shape %v does not fit %d filters", bias.Shape, filters)
+	}
+	return ""
+}
+
+// optional returns input i of op, nil if it is left out.
+func optional(op *tflite.Op, i int) *tflite.Tensor {
+	if i < len(op.Inputs) {
+		return op.Inputs[i]
+	}
+	return nil
+}

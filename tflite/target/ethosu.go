@@ -1,0 +1,477 @@
+package target
+
+import (
+	"dfq/schema"
+)
+
+// generation tells the Ethos-U NPUs apart where their rules differ.
+type generation int
+
+const (
+	u55 generation = iota // Ethos-U55 and U65
+	u85
+)
+
+// sourceVela is the list that Arm's compiler writes about itself.
+const sourceVela = "ethos-u-vela 5.2.0: SUPPORTED_OPS.md (vela --supported-ops-report)"
+
+// ethosU is an NPU of Arm's Ethos-U family, as its compiler Vela sees it: an
+// error is an op that Vela leaves to the CPU.
+func ethosU(name string, g generation) *target {
+	t := &target{
+		name:          name,
+		title:         map[string]string{"ethos-u55": "Arm Ethos-U55", "ethos-u65": "Arm Ethos-U65", "ethos-u85": "Arm Ethos-U85"}[name],
+		source:        sourceVela,
+		missing:       Error,
+		missingAdvice: "Vela leaves it to the CPU; replace it where speed matters",
+		all: rule{
+			types:   i8 | u8 | i16,
+			weights: i8 | u8,
+			bias:    i32 | i64,
+			checks:  []check{static(1), hasShape, velaQuantized, onlyWeightsPerChannel},
+		},
+		rules: map[schema.BuiltinOperator]rule{},
+	}
+	for code, r := range npuRules {
+		t.rules[code] = r
+	}
+	if g == u85 {
+		with(t.rules, u85Rules)
+	}
+	return t
+}
+
+// wide are the element types of operators that take 32 bits too.
+const wide = i8 | u8 | i16 | i32
+
+// npuRules are those of Ethos-U55 and U65.
+var npuRules = map[schema.BuiltinOperator]rule{
+	schema.BuiltinOperatorCONV_2D:           {constant: []int{1, 2}, checks: []check{weightSum, biasLength, npuStride}},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {constant: []int{1, 2}, checks: []check{weightSum, biasLength, strideUpTo(3)}},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {constant: []int{0, 1, 3}, checks: []check{weightSum, biasLength, transposedShape, transposedStride}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {constant: []int{2}, checks: []check{weightSum, biasLength, denseForm}},
+	schema.BuiltinOperatorBATCH_MATMUL:      {types: i8, outputs: i8},
+
+	schema.BuiltinOperatorADD:                {types: wide},
+	schema.BuiltinOperatorSUB:                {types: wide},
+	schema.BuiltinOperatorMUL:                {types: wide},
+	schema.BuiltinOperatorNEG:                {types: wide},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {},
+	schema.BuiltinOperatorMAXIMUM:            {same: true},
+	schema.BuiltinOperatorMINIMUM:            {same: true},
+
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {checks: []check{averageWindow, npuStride}},
+	schema.BuiltinOperatorMAX_POOL_2D:     {checks: []check{maxWindow, npuStride}},
+	schema.BuiltinOperatorMEAN:            {constant: []int{1}, checks: []check{meanSize}},
+	schema.BuiltinOperatorSUM:             {types: wide, constant: []int{1}},
+	schema.BuiltinOperatorREDUCE_MAX:      {constant: []int{1}},
+	schema.BuiltinOperatorREDUCE_MIN:      {constant: []int{1}},
+	schema.BuiltinOperatorARG_MAX:         {outputs: i32 | i64, constant: []int{1}, checks: []check{argMaxDepth}},
+
+	schema.BuiltinOperatorRELU:         {},
+	schema.BuiltinOperatorRELU6:        {},
+	schema.BuiltinOperatorRELU_N1_TO_1: {},
+	schema.BuiltinOperatorRELU_0_TO_1:  {},
+	schema.BuiltinOperatorLEAKY_RELU:   {},
+	schema.BuiltinOperatorPRELU:        {},
+	schema.BuiltinOperatorHARD_SWISH:   {},
+	schema.BuiltinOperatorELU:          {types: i8},
+	schema.BuiltinOperatorGELU:         {types: i8 | u8},
+	schema.BuiltinOperatorEXP:          {},
+	schema.BuiltinOperatorLOG:          {types: i8 | i16},
+	schema.BuiltinOperatorRSQRT:        {types: i8 | i16},
+	schema.BuiltinOperatorABS:          {},
+	schema.BuiltinOperatorLOGISTIC:     {},
+	schema.BuiltinOperatorTANH:         {},
+	schema.BuiltinOperatorSOFTMAX:      {checks: []check{softmaxRows}},
+
+	schema.BuiltinOperatorCONCATENATION:           {},
+	schema.BuiltinOperatorPACK:                    {},
+	schema.BuiltinOperatorUNPACK:                  {},
+	schema.BuiltinOperatorSPLIT:                   {checks: []check{splitCount}},
+	schema.BuiltinOperatorSPLIT_V:                 {checks: []check{splitCount}},
+	schema.BuiltinOperatorPAD:                     {constant: []int{1}},
+	schema.BuiltinOperatorPADV2:                   {constant: []int{1}},
+	schema.BuiltinOperatorMIRROR_PAD:              {types: wide, constant: []int{1}},
+	schema.BuiltinOperatorRESHAPE:                 {types: wide},
+	schema.BuiltinOperatorSQUEEZE:                 {types: wide},
+	schema.BuiltinOperatorEXPAND_DIMS:             {types: wide},
+	schema.BuiltinOperatorTRANSPOSE:               {types: wide, ranks: [2]int{0, 8}, constant: []int{1}, checks: []check{transposedInt32}},
+	schema.BuiltinOperatorSLICE:                   {constant: []int{1, 2}},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {constant: []int{1, 2, 3}, checks: []check{forwardSlice}},
+	schema.BuiltinOperatorTILE:                    {},
+	schema.BuiltinOperatorREVERSE_V2:              {},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {checks: []check{resizeFactor(2)}},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {checks: []check{resizeFactor(8)}},
+
+	schema.BuiltinOperatorQUANTIZE: {},
+}
+
+// u85Rules are those of Ethos-U85 where they differ.
+var u85Rules = map[schema.BuiltinOperator]rule{}
+
+// hasShape: no value is a scalar.
+var hasShape = check{
+	name:   "scalar",
+	advice: "Vela leaves it to the CPU; give the tensor a shape of [1]",
+	fault: func(o *operation) fault {
+		for _, t := range o.values() {
+			if len(t.Shape) == 0 && !t.Constant() {
+				return faultf(t, "it has no dimensions")
+			}
+		}
+		return fault{}
+	},
+}
+
+// velaQuantized: values and weights have positive scales.
+var velaQuantized = check{
+	name:   "quantization",
+	advice: "quantize the tensor",
+	fault: func(o *operation) fault {
+		for _, t := range append(o.values(), o.weights) {
+			if t == nil || !(i8|u8|i16).has(t.Type) {
+				continue
+			}
+			if t.Quant == nil || len(t.Quant.Scale) == 0 {
+				return faultf(t, "%s without a scale", t.Type)
+			}
+			for c, s := range t.Quant.Scale {
+				if !(s > 0) {
+					return faultf(t, "scale %d is %g", c, s)
+				}
+			}
+		}
+		return fault{}
+	},
+}
+
+// weightSum: the magnitudes of a channel's weights do not overflow the
+// accumulator.
+var weightSum = check{
+	name:   "weight sum",
+	advice: "split the op along its inputs",
+	fault: func(o *operation) fault {
+		w := o.weights
+		if w == nil || w.Type != schema.TensorTypeINT8 || len(w.Shape) == 0 || len(w.Data) < 65536 {
+			return fault{}
+		}
+		axis := 0
+		if o.Code == schema.BuiltinOperatorDEPTHWISE_CONV_2D {
+			axis = len(w.Shape) - 1
+		}
+		inner := 1
+		for _, d := range w.Shape[axis+1:] {
+			inner *= d
+		}
+		sums := make([]int, max(w.Shape[axis], 0))
+		for i, q := range w.Data {
+			if c := i / max(inner, 1) % max(len(sums), 1); c < len(sums) {
+				sums[c] += max(int(int8(q)), -int(int8(q)))
+			}
+		}
+		for c, s := range sums {
+			if s > 127<<16 {
+				return faultf(w, "channel %d: magnitudes sum to %d, above %d", c, s, 127<<16)
+			}
+		}
+		return fault{}
+	},
+}
+
+// biasLength: the bias runs along the channels.
+var biasLength = check{
+	name:   "bias shape",
+	advice: "give the bias one dimension",
+	fault: func(o *operation) fault {
+		b := o.bias
+		if b == nil || len(b.Shape) == 0 || b.Shape[len(b.Shape)-1] == b.Len() {
+			return fault{}
+		}
+		return faultf(b, "shape %s, its last dimension must hold all of it", dims(b.Shape))
+	},
+}
+
+// strideUpTo: strides are at most hi.
+func strideUpTo(hi int) check {
+	return check{
+		name:   "stride",
+		advice: "use a smaller stride, and slice",
+		fault: func(o *operation) fault {
+			if w, ok := o.window(); ok && max(w.stride[0], w.stride[1]) > hi {
+				return faultf(nil, "stride %s, taken are up to %d", dims(w.stride[:]), hi)
+			}
+			return fault{}
+		},
+	}
+}
+
+// npuStride: strides above 3 need padding VALID and no dilation.
+var npuStride = check{
+	name:   "stride",
+	advice: "pad before the op and use padding VALID",
+	fault: func(o *operation) fault {
+		w, ok := o.window()
+		if ok && max(w.stride[0], w.stride[1]) > 3 && (w.same || w.dilation != [2]int{1, 1}) {
+			return faultf(nil, "stride %s; above 3 it needs padding VALID and no dilation", dims(w.stride[:]))
+		}
+		return fault{}
+	},
+}
+
+// maxWindow: a pooling window fits the NPU.
+var maxWindow = check{
+	name:   "window",
+	advice: "pool in two steps",
+	fault: func(o *operation) fault {
+		w, ok := o.window()
+		if ok && (w.kernel[0] > 256 || w.kernel[0]*w.kernel[1] > 65536) {
+			return faultf(nil, "window %s, taken are 256 high and 65536 elements", dims(w.kernel[:]))
+		}
+		return fault{}
+	},
+}
+
+// averageWindow: with padding SAME, an average goes over 8x8 at most.
+var averageWindow = check{
+	name:   "window",
+	advice: "pad before the op and use padding VALID, or use MEAN",
+	fault: func(o *operation) fault {
+		w, ok := o.window()
+		if ok && w.same && max(w.kernel[0], w.kernel[1]) > 8 {
+			return faultf(nil, "window %s with padding SAME, taken are up to 8x8", dims(w.kernel[:]))
+		}
+		return maxWindow.fault(o)
+	},
+}
+
+// meanSize: what a MEAN averages over fits the NPU.
+var meanSize = check{
+	name:   "reduction",
+	advice: "average in two steps",
+	fault: func(o *operation) fault {
+		x := o.x()
+		if x == nil {
+			return fault{}
+		}
+		n := 1
+		for _, a := range o.axes(1) {
+			if a < 0 || a >= len(x.Shape) {
+				continue
+			}
+			if x.Shape[a] >= 4096 {
+				return faultf(x, "dimension %d has %d elements, taken are below 4096", a, x.Shape[a])
+			}
+			n *= x.Shape[a]
+		}
+		hi := map[schema.TensorType]int{schema.TensorTypeINT8: 1 << 24, schema.TensorTypeUINT8: 1 << 23, schema.TensorTypeINT16: 1 << 16}[x.Type]
+		if hi > 0 && n > hi {
+			return faultf(x, "%d elements, taken are up to %d", n, hi)
+		}
+		return fault{}
+	},
+}
+
+// argMaxDepth: ARG_MAX goes along at most 127 channels.
+var argMaxDepth = check{
+	name:   "axis",
+	advice: "leave ARG_MAX to the application",
+	fault: func(o *operation) fault {
+		x := o.x()
+		if x == nil || len(x.Shape) == 0 {
+			return fault{}
+		}
+		last := len(x.Shape) - 1
+		for _, a := range o.axes(1) {
+			if a != last {
+				return faultf(x, "it goes along dimension %d, taken is the last", a)
+			}
+		}
+		if x.Shape[last] > 127 {
+			return faultf(x, "%d channels, taken are up to 127", x.Shape[last])
+		}
+		return fault{}
+	},
+}
+
+// softmaxRows: SOFTMAX works on fewer than 65536 rows.
+var softmaxRows = check{
+	name:   "softmax shape",
+	advice: "split the tensor",
+	fault: func(o *operation) fault {
+		x := o.x()
+		if x == nil || len(x.Shape) < 2 {
+			return fault{}
+		}
+		rows := 1
+		for _, d := range x.Shape[max(0, len(x.Shape)-3) : len(x.Shape)-1] {
+			rows *= d
+		}
+		if rows >= 65536 {
+			return faultf(x, "%d rows, taken are below 65536", rows)
+		}
+		return fault{}
+	},
+}
+
+// splitCount: the stated number of parts is that of the outputs.
+var splitCount = check{
+	name:   "outputs",
+	advice: "this is a fault of the file",
+	fault: func(o *operation) fault {
+		n := -1
+		switch p := o.Options.(type) {
+		case *schema.SplitOptionsT:
+			n = int(p.NumSplits)
+		case *schema.SplitVOptionsT:
+			n = int(p.NumSplits)
+		}
+		if n >= 0 && n != len(o.Outputs) {
+			return faultf(nil, "%d parts but %d outputs", n, len(o.Outputs))
+		}
+		return fault{}
+	},
+}
+
+// denseForm: FULLY_CONNECTED weights are a matrix.
+var denseForm = check{
+	name:   "weights shape",
+	advice: "reshape the weights to a matrix",
+	fault: func(o *operation) fault {
+		w := o.weights
+		if w == nil || len(w.Shape) < 3 {
+			return fault{}
+		}
+		for _, d := range w.Shape[1 : len(w.Shape)-1] {
+			if d != 1 {
+				return faultf(w, "shape %s", dims(w.Shape))
+			}
+		}
+		return fault{}
+	},
+}
+
+// transposedStride: TRANSPOSE_CONV goes by 1x1 or 2x2, or along one dimension.
+var transposedStride = check{
+	name:   "stride",
+	advice: "use a stride of 2, or a RESIZE and a CONV_2D",
+	fault: func(o *operation) fault {
+		w, ok := o.window()
+		x := o.x()
+		if !ok || x == nil || len(x.Shape) != 4 {
+			return fault{}
+		}
+		switch w.stride {
+		case [2]int{1, 1}, [2]int{2, 2}:
+			return fault{}
+		case [2]int{1, 2}:
+			if x.Shape[1] == 1 && w.kernel[0] == 1 {
+				return fault{}
+			}
+		case [2]int{2, 1}:
+			if x.Shape[2] == 1 && w.kernel[1] == 1 {
+				return fault{}
+			}
+		}
+		return faultf(nil, "stride %s, taken are 1x1 and 2x2", dims(w.stride[:]))
+	},
+}
+
+// transposedShape: the output of TRANSPOSE_CONV is what stride and kernel make
+// of the input.
+var transposedShape = check{
+	name:   "output shape",
+	advice: "pad or slice after the op",
+	fault: func(o *operation) fault {
+		w, ok := o.window()
+		x, y := o.x(), o.y()
+		if !ok || x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
+			return fault{}
+		}
+		for i := range 2 {
+			want := x.Shape[1+i] * w.stride[i]
+			if !w.same {
+				want += max(w.kernel[i]-w.stride[i], 0)
+			}
+			if y.Shape[1+i] != want {
+				return faultf(y, "shape %s, dimension %d must be %d", dims(y.Shape), 1+i, want)
+			}
+		}
+		return fault{}
+	},
+}
+
+// transposedInt32: TRANSPOSE of 32-bit values has few forms.
+var transposedInt32 = check{
+	name:   "type",
+	advice: "transpose the 8-bit values",
+	fault: func(o *operation) fault {
+		if x := o.x(); x != nil && x.Type == schema.TensorTypeINT32 && len(x.Shape) > 4 {
+			return faultf(x, "%d dimensions of INT32, taken are up to 4", len(x.Shape))
+		}
+		return fault{}
+	},
+}
+
+// forwardSlice: STRIDED_SLICE keeps something, and goes forward.
+var forwardSlice = check{
+	name:   "slice step",
+	advice: "use REVERSE_V2 and a slice",
+	fault: func(o *operation) fault {
+		steps, _ := o.ints(3)
+		for i, s := range steps {
+			if s < 1 {
+				return faultf(nil, "step %d along dimension %d", s, i)
+			}
+		}
+		if y := o.y(); y != nil && y.Len() == 0 {
+			return faultf(y, "nothing is left")
+		}
+		return fault{}
+	},
+}
+
+// resizeFactor: RESIZE doubles, up to three times; with half_pixel_centers up
+// to half times.
+func resizeFactor(half int) check {
+	return check{
+		name:   "resize factor",
+		advice: "resize by 2, 4 or 8, or in several steps",
+		fault: func(o *operation) fault {
+			x, y := o.x(), o.y()
+			if x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
+				return fault{}
+			}
+			h, w := x.Shape[1], x.Shape[2]
+			oh, ow := y.Shape[1], y.Shape[2]
+			if h == 1 && w == 1 || h == oh && w == ow {
+				return fault{}
+			}
+			align, centres, _ := resizeFlags(o.Options)
+			if align {
+				h, w, oh, ow = h-1, w-1, oh-1, ow-1
+			}
+			fh, fw := factor(h, oh), factor(w, ow)
+			if fh != fw && !(oh == 1 && fh == 1) && !(ow == 1 && fw == 1) {
+				return faultf(y, "factors %dx%d", fh, fw)
+			}
+			f := max(fh, fw)
+			hi := 8
+			if centres {
+				hi = half
+			}
+			if min(fh, fw) == 0 || f != 2 && f != 4 && f != 8 || f > hi {
+				return faultf(y, "%dx%d to %dx%d", x.Shape[1], x.Shape[2], y.Shape[1], y.Shape[2])
+			}
+			return fault{}
+		},
+	}
+}
+
+// factor is out/in where that is a whole number, else 0.
+func factor(in, out int) int {
+	if in < 1 || out%in != 0 {
+		return 0
+	}
+	return out / in
+}

@@ -1,0 +1,4 @@
+package target
+
+// Limits is placeholder.
+type Limits struct{}

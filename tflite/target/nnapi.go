@@ -1,0 +1,274 @@
+package target
+
+import (
+	"fmt"
+
+	"dfq/schema"
+)
+
+// driver is what the NNAPI delegate asks of an operator. The levels are the
+// minor numbers of NNAPI 1.1, 1.2 and 1.3.
+type driver struct {
+	since int // first level that has the operator
+	int8  int // first level that takes it on int8; 0: none
+	rule
+}
+
+// at bounds the versions of a driver's rule.
+func at(lo, hi int, r rule) rule { r.versions = [2]int{lo, hi}; return r }
+
+var rank4 = [2]int{0, 4}
+
+// drivers are the operators that the NNAPI delegate maps.
+//
+// Below 1.3, NNAPI has no signed 8-bit type: the delegate turns int8 into uint8
+// on the fly, for the operators of its own list only (NeedInt8Conversion).
+var drivers = map[schema.BuiltinOperator]driver{
+	schema.BuiltinOperatorCONV_2D:           {0, 2, at(1, 5, rule{ranks: [2]int{4, 4}, checks: []check{hasBias}})},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {0, 2, at(1, 3, rule{ranks: [2]int{4, 4}})},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {0, 2, at(1, 5, rule{})},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, 2, at(1, 4, rule{ranks: [2]int{4, 4}, constant: []int{0, 1}})},
+
+	schema.BuiltinOperatorADD:                {0, 1, at(1, 2, rule{ranks: rank4})},
+	schema.BuiltinOperatorMUL:                {0, 1, at(1, 3, rule{ranks: rank4, checks: []check{oldProduct}})},
+	schema.BuiltinOperatorSUB:                {1, 2, at(1, 3, rule{ranks: rank4})},
+	schema.BuiltinOperatorDIV:                {1, 0, at(1, 1, rule{ranks: rank4})},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {1, 3, at(2, 2, rule{ranks: rank4})},
+	schema.BuiltinOperatorMAXIMUM:            {2, 2, at(1, 3, rule{})},
+	schema.BuiltinOperatorMINIMUM:            {2, 2, at(1, 3, rule{})},
+	schema.BuiltinOperatorPOW:                {2, 0, at(1, 1, rule{})},
+
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {0, 1, at(1, 2, rule{ranks: [2]int{4, 4}, checks: []check{poolArea(256).as(Warning)}})},
+	schema.BuiltinOperatorMAX_POOL_2D:     {0, 1, at(1, 2, rule{ranks: [2]int{4, 4}})},
+	schema.BuiltinOperatorMEAN:            {1, 2, at(1, 2, rule{ranks: rank4, checks: []check{noScalar}})},
+	schema.BuiltinOperatorSUM:             {2, 0, at(1, 1, rule{checks: []check{noScalar}})},
+	schema.BuiltinOperatorREDUCE_PROD:     {2, 0, at(1, 1, rule{checks: []check{noScalar}})},
+	schema.BuiltinOperatorREDUCE_MAX:      {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorREDUCE_MIN:      {2, 2, at(1, 2, rule{})},
+
+	schema.BuiltinOperatorRELU:             {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorRELU6:            {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorLOGISTIC:         {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorTANH:             {0, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorHARD_SWISH:       {0, 1, rule{}},
+	schema.BuiltinOperatorSOFTMAX:          {0, 1, at(2, 2, rule{ranks: rank4})},
+	schema.BuiltinOperatorLOG_SOFTMAX:      {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorL2_NORMALIZATION: {0, 2, at(1, 2, rule{fused: actNone})},
+	schema.BuiltinOperatorLEAKY_RELU:       {2, 2, at(1, 1, rule{})},
+	schema.BuiltinOperatorPRELU:            {2, 2, at(1, 1, rule{})},
+	schema.BuiltinOperatorELU:              {3, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorABS:              {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorEXP:              {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorLOG:              {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorSQRT:             {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorRSQRT:            {2, 0, at(2, 2, rule{})},
+	schema.BuiltinOperatorSIN:              {2, 0, at(1, 1, rule{})},
+	schema.BuiltinOperatorNEG:              {2, 0, at(1, 2, rule{})},
+	schema.BuiltinOperatorFLOOR:            {0, 0, at(1, 1, rule{})},
+
+	schema.BuiltinOperatorCONCATENATION:           {0, 1, at(1, 2, rule{ranks: rank4, fused: actNone})},
+	schema.BuiltinOperatorPACK:                    {3, 3, at(2, 2, rule{checks: []check{innerAxis}})},
+	schema.BuiltinOperatorUNPACK:                  {3, 3, at(2, 2, rule{ranks: rank4, checks: []check{innerAxis}})},
+	schema.BuiltinOperatorSPLIT:                   {2, 3, at(3, 3, rule{constant: []int{0}})},
+	schema.BuiltinOperatorSPLIT_V:                 {3, 3, at(2, 2, rule{constant: []int{1, 2}})},
+	schema.BuiltinOperatorPAD:                     {1, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorPADV2:                   {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorRESHAPE:                 {0, 1, at(1, 1, rule{ranks: rank4, constant: []int{1}})},
+	schema.BuiltinOperatorSQUEEZE:                 {1, 3, at(1, 1, rule{})},
+	schema.BuiltinOperatorEXPAND_DIMS:             {2, 2, at(1, 1, rule{constant: []int{1}})},
+	schema.BuiltinOperatorTRANSPOSE:               {1, 1, at(1, 2, rule{constant: []int{1}})},
+	schema.BuiltinOperatorSLICE:                   {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {1, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorGATHER:                  {2, 2, at(2, 2, rule{})},
+	schema.BuiltinOperatorTILE:                    {2, 2, at(1, 1, rule{})},
+	schema.BuiltinOperatorFILL:                    {3, 0, at(1, 1, rule{constant: []int{0}})},
+	schema.BuiltinOperatorSELECT:                  {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {0, 2, at(1, 3, rule{ranks: [2]int{4, 4}, constant: []int{1}})},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {2, 2, at(1, 3, rule{ranks: [2]int{4, 4}, constant: []int{1}})},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {0, 1, rule{}},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {1, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {1, 1, at(1, 2, rule{constant: []int{2}, checks: []check{noCrops}})},
+
+	schema.BuiltinOperatorARG_MAX:       {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorARG_MIN:       {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorTOPK_V2:       {2, 2, at(1, 2, rule{constant: []int{1}})},
+	schema.BuiltinOperatorEQUAL:         {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorNOT_EQUAL:     {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorGREATER:       {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorGREATER_EQUAL: {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorLESS:          {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorLESS_EQUAL:    {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorCAST:          {2, 3, at(1, 1, rule{})},
+	schema.BuiltinOperatorQUANTIZE:      {2, 3, at(1, 2, rule{})},
+	schema.BuiltinOperatorDEQUANTIZE:    {0, 3, at(1, 2, rule{})},
+}
+
+// nnapi is Android's neural network API at level 1.level, through the delegate
+// of the TensorFlow Lite runtime.
+func nnapi(level int) *target {
+	t := &target{
+		name:          fmt.Sprintf("nnapi-1.%d", level),
+		title:         fmt.Sprintf("NNAPI 1.%d (Android %d)", level, 8+level),
+		source:        "google-ai-edge/LiteRT: tflite/delegates/nnapi/nnapi_delegate.cc (Validate)",
+		rules:         map[schema.BuiltinOperator]rule{},
+		missing:       Error,
+		missingAdvice: "the CPU runs it; replace it where speed matters",
+		all:           rule{types: f32 | f16 | i8 | u8 | i32 | flag, checks: []check{normalScales}},
+	}
+	for code, d := range drivers {
+		if level < d.since {
+			continue
+		}
+		r := d.rule
+		switch {
+		case d.int8 == 0:
+			r.types = f32 | f16 | i32
+		case level < d.int8:
+			r.types = f32 | f16 | i32 | u8
+		}
+		r.checks = append(levelChecks(code, level), r.checks...)
+		t.rules[code] = r
+	}
+	return t
+}
+
+// levelChecks are rules of early levels.
+func levelChecks(code schema.BuiltinOperator, level int) []check {
+	var checks []check
+	switch code {
+	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorFULLY_CONNECTED:
+		if level < 2 {
+			checks = append(checks, oneWeightScale, restrictedScales)
+		}
+		if level < 2 && code != schema.BuiltinOperatorFULLY_CONNECTED {
+			checks = append(checks, undilated)
+		}
+		if level < 3 && code == schema.BuiltinOperatorFULLY_CONNECTED {
+			checks = append(checks, flatDense)
+		}
+	case schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR:
+		if level < 3 {
+			checks = append(checks, plainResize)
+		}
+	case schema.BuiltinOperatorCONCATENATION:
+		if level < 2 {
+			checks = append(checks, sameScale)
+		}
+	}
+	return checks
+}
+
+// oneWeightScale is the field rule.perTensor as a check.
+var oneWeightScale = check{
+	name:   "per-channel weights",
+	advice: "quantize these weights per tensor",
+	fault: func(o *operation) fault {
+		if w := o.weights; w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
+			return faultf(w, "%d weight scales where one is taken", len(w.Quant.Scale))
+		}
+		return fault{}
+	},
+}
+
+var undilated = check{
+	name:   "dilation",
+	advice: "the CPU runs it",
+	fault: func(o *operation) fault {
+		if w, ok := o.window(); ok && w.dilation != [2]int{1, 1} {
+			return faultf(nil, "dilation %s, taken is 1x1", dims(w.dilation[:]))
+		}
+		return fault{}
+	},
+}
+
+// flatDense: FULLY_CONNECTED gives two dimensions.
+var flatDense = check{
+	name:   "keep_num_dims",
+	advice: "reshape before and after the op",
+	fault: func(o *operation) fault {
+		if p, ok := o.Options.(*schema.FullyConnectedOptionsT); ok && p.KeepNumDims {
+			return faultf(nil, "the output keeps the input's dimensions")
+		}
+		return fault{}
+	},
+}
+
+// oldProduct: MUL version 3 is taken only if the application names an
+// accelerator.
+var oldProduct = check{
+	name:     "version",
+	advice:   "widen the output's range, so that version 2 is enough; conversion for this target does",
+	severity: Warning,
+	fault: func(o *operation) fault {
+		if o.Version == 3 {
+			return faultf(nil, "version 3 is taken only if the application names an accelerator")
+		}
+		return fault{}
+	},
+}
+
+// poolArea: a pooling window is not too large.
+func poolArea(hi int) check {
+	return check{
+		name:   "window",
+		advice: "use MEAN, or pool in two steps",
+		fault: func(o *operation) fault {
+			if w, ok := o.window(); ok && o.x() != nil && integer(o.x()) && w.kernel[0]*w.kernel[1] > hi {
+				return faultf(nil, "window %s has more than %d elements", dims(w.kernel[:]), hi)
+			}
+			return fault{}
+		},
+	}
+}
+
+// noScalar: the output has dimensions.
+var noScalar = check{
+	name:   "scalar",
+	advice: "keep the reduced dimensions",
+	fault: func(o *operation) fault {
+		if y := o.y(); y != nil && len(y.Shape) == 0 {
+			return faultf(y, "the output is a scalar")
+		}
+		return fault{}
+	},
+}
+
+// innerAxis: PACK and UNPACK do not work along the last dimension.
+var innerAxis = check{
+	name:   "axis",
+	advice: "transpose, or pack along another dimension",
+	fault: func(o *operation) fault {
+		x := o.x()
+		if x == nil {
+			return fault{}
+		}
+		switch p := o.Options.(type) {
+		case *schema.PackOptionsT:
+			if int(p.Axis) == -1 || int(p.Axis) == len(x.Shape) {
+				return faultf(nil, "axis %d is the last dimension", p.Axis)
+			}
+		case *schema.UnpackOptionsT:
+			if int(p.Axis) == -1 || int(p.Axis) == len(x.Shape)-1 {
+				return faultf(nil, "axis %d is the last dimension", p.Axis)
+			}
+		}
+		return fault{}
+	},
+}
+
+// noCrops: BATCH_TO_SPACE_ND crops nothing.
+var noCrops = check{
+	name:   "crops",
+	advice: "slice after the op",
+	fault: func(o *operation) fault {
+		crops, _ := o.ints(2)
+		for _, c := range crops {
+			if c != 0 {
+				return faultf(nil, "crops %v, taken are zeros", crops)
+			}
+		}
+		return fault{}
+	},
+}

@@ -1,0 +1,245 @@
+package target
+
+import (
+	"math"
+
+	"dfq/schema"
+)
+
+// kernel is what the CPU kernels of the TensorFlow Lite runtime ask of an
+// operator on int8 beyond its version.
+type kernel struct {
+	int8 int // lowest version with an int8 kernel
+	rule
+}
+
+var (
+	probability = &quantization{1. / 256, -128} // SOFTMAX, LOGISTIC
+	signed      = &quantization{1. / 128, 0}    // TANH, L2_NORMALIZATION
+	logarithm   = &quantization{16. / 256, 127} // LOG_SOFTMAX
+
+	sameValues = rule{same: true}
+)
+
+// kernels are the operators with an int8 kernel.
+//
+// Source: google-ai-edge/LiteRT, tflite/kernels/*.cc (Prepare),
+// tflite/converter/tools/versioning/op_version.cc and the INT8 quantization
+// specification. A relation that a kernel does not check but relies on counts
+// as one that it asks for: without it the numbers are wrong.
+var kernels = map[schema.BuiltinOperator]kernel{
+	schema.BuiltinOperatorCONV_2D:           {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias, symmetricWeights, weightAxis(0), groups}}},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {3, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(3)}}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {4, rule{checks: []check{symmetricWeights, weightAxis(0), oneDenseScale}}},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(0)}}},
+	schema.BuiltinOperatorBATCH_MATMUL:      {2, rule{ranks: [2]int{2, 5}}},
+
+	schema.BuiltinOperatorADD:                {2, rule{checks: []check{sumStep}}},
+	schema.BuiltinOperatorSUB:                {2, rule{checks: []check{sumStep}}},
+	schema.BuiltinOperatorMUL:                {2, rule{checks: []check{productVersion}}},
+	schema.BuiltinOperatorDIV:                {int8: 1},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {int8: 2},
+
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {2, rule{ranks: [2]int{4, 4}, same: true}},
+	schema.BuiltinOperatorMAX_POOL_2D:     {2, rule{ranks: [2]int{4, 4}, same: true}},
+	schema.BuiltinOperatorMEAN:            {int8: 2},
+	schema.BuiltinOperatorSUM:             {int8: 2},
+	schema.BuiltinOperatorREDUCE_PROD:     {int8: 2},
+	schema.BuiltinOperatorREDUCE_MAX:      {2, sameValues},
+	schema.BuiltinOperatorREDUCE_MIN:      {2, sameValues},
+
+	schema.BuiltinOperatorRELU:             {int8: 2},
+	schema.BuiltinOperatorRELU6:            {int8: 2},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {int8: 1},
+	schema.BuiltinOperatorRELU_0_TO_1:      {int8: 1},
+	schema.BuiltinOperatorLEAKY_RELU:       {int8: 1},
+	schema.BuiltinOperatorPRELU:            {int8: 1},
+	schema.BuiltinOperatorELU:              {int8: 1},
+	schema.BuiltinOperatorHARD_SWISH:       {1, rule{checks: []check{swishStep}}},
+	schema.BuiltinOperatorGELU:             {int8: 2},
+	schema.BuiltinOperatorABS:              {int8: 2},
+	schema.BuiltinOperatorEXP:              {int8: 2},
+	schema.BuiltinOperatorLOG:              {int8: 2},
+	schema.BuiltinOperatorSQRT:             {int8: 2},
+	schema.BuiltinOperatorRSQRT:            {int8: 2},
+	schema.BuiltinOperatorLOGISTIC:         {2, rule{fixed: probability}},
+	schema.BuiltinOperatorSOFTMAX:          {2, rule{fixed: probability}},
+	schema.BuiltinOperatorTANH:             {2, rule{fixed: signed}},
+	schema.BuiltinOperatorL2_NORMALIZATION: {2, rule{fixed: signed}},
+	schema.BuiltinOperatorLOG_SOFTMAX:      {2, rule{fixed: logarithm}},
+
+	schema.BuiltinOperatorCONCATENATION:           {2, rule{same: true, fused: actNone}},
+	schema.BuiltinOperatorPACK:                    {2, sameValues},
+	schema.BuiltinOperatorUNPACK:                  {2, sameValues},
+	schema.BuiltinOperatorSPLIT:                   {2, sameValues},
+	schema.BuiltinOperatorSPLIT_V:                 {2, sameValues},
+	schema.BuiltinOperatorMAXIMUM:                 {2, sameValues},
+	schema.BuiltinOperatorMINIMUM:                 {2, sameValues},
+	schema.BuiltinOperatorSELECT:                  {1, sameValues},
+	schema.BuiltinOperatorSELECT_V2:               {1, sameValues},
+	schema.BuiltinOperatorPAD:                     {2, rule{same: true, ranks: [2]int{0, 5}}},
+	schema.BuiltinOperatorPADV2:                   {2, rule{same: true, ranks: [2]int{0, 5}}},
+	schema.BuiltinOperatorMIRROR_PAD:              {2, sameValues},
+	schema.BuiltinOperatorRESHAPE:                 {1, sameValues},
+	schema.BuiltinOperatorSQUEEZE:                 {1, sameValues},
+	schema.BuiltinOperatorEXPAND_DIMS:             {1, sameValues},
+	schema.BuiltinOperatorTRANSPOSE:               {2, rule{same: true, ranks: [2]int{0, 8}}},
+	schema.BuiltinOperatorSLICE:                   {2, sameValues},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {2, sameValues},
+	schema.BuiltinOperatorGATHER:                  {2, sameValues},
+	schema.BuiltinOperatorGATHER_ND:               {1, sameValues},
+	schema.BuiltinOperatorSCATTER_ND:              {1, sameValues},
+	schema.BuiltinOperatorTILE:                    {3, sameValues},
+	schema.BuiltinOperatorBROADCAST_TO:            {3, sameValues},
+	schema.BuiltinOperatorFILL:                    {3, sameValues},
+	schema.BuiltinOperatorREVERSE_V2:              {3, rule{same: true, ranks: [2]int{0, 8}}},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {2, rule{same: true, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {2, rule{same: true, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {2, rule{same: true, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {2, rule{same: true, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {2, rule{same: true, ranks: [2]int{3, 4}}},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {2, rule{same: true, ranks: [2]int{3, 4}}},
+	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {int8: 1},
+
+	schema.BuiltinOperatorARG_MAX:       {int8: 2},
+	schema.BuiltinOperatorARG_MIN:       {int8: 2},
+	schema.BuiltinOperatorTOPK_V2:       {int8: 2},
+	schema.BuiltinOperatorEQUAL:         {int8: 2},
+	schema.BuiltinOperatorNOT_EQUAL:     {int8: 2},
+	schema.BuiltinOperatorGREATER:       {int8: 2},
+	schema.BuiltinOperatorGREATER_EQUAL: {int8: 2},
+	schema.BuiltinOperatorLESS:          {int8: 2},
+	schema.BuiltinOperatorLESS_EQUAL:    {int8: 2},
+	schema.BuiltinOperatorSHAPE:         {int8: 1},
+	schema.BuiltinOperatorRANK:          {int8: 1},
+	schema.BuiltinOperatorCAST:          {int8: 3},
+	schema.BuiltinOperatorQUANTIZE:      {int8: 1},
+	schema.BuiltinOperatorDEQUANTIZE:    {int8: 2},
+
+	schema.BuiltinOperatorASSIGN_VARIABLE: {int8: 1},
+	schema.BuiltinOperatorREAD_VARIABLE:   {int8: 1},
+	schema.BuiltinOperatorIF:              {int8: 1},
+	schema.BuiltinOperatorWHILE:           {int8: 1},
+}
+
+const (
+	sourceResolver = "google-ai-edge/LiteRT: tflite/core/kernels/register.cc, versioning/runtime_version.cc"
+	sourceKernels  = "google-ai-edge/LiteRT: tflite/kernels, INT8 quantization specification"
+)
+
+// runtime is the CPU interpreter of a release.
+func runtime(name, release string) *target {
+	t := &target{
+		name:          name,
+		title:         "TensorFlow Lite " + release,
+		source:        sourceResolver,
+		rules:         map[schema.BuiltinOperator]rule{},
+		custom:        []string{"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram"},
+		missing:       Error,
+		missingAdvice: "use a newer release, or link a kernel for it",
+		all:           rule{checks: []check{quantized.from(sourceKernels), normalScales.from(sourceKernels), onlyWeightsPerChannel.from(sourceKernels)}},
+	}
+	if release == newest {
+		t.title = "TensorFlow Lite"
+	}
+	for code := range releases {
+		lo, hi := versionsIn(code, release)
+		if hi == 0 {
+			continue
+		}
+		k := kernels[code]
+		r := k.rule
+		r.versions, r.source = [2]int{lo, hi}, sourceKernels
+		r.checks = append([]check{int8Version(k.int8, hi).from(sourceResolver)}, r.checks...)
+		if code == schema.BuiltinOperatorFULLY_CONNECTED && release != newest && later("2.17", release) {
+			r.perTensor = true
+		}
+		t.rules[code] = r
+	}
+	return t
+}
+
+// int8Version: an op on int8 has a version with such a kernel, if the release
+// has one at all. Lower versions of a file work by chance: kernels look at
+// types, not versions.
+func int8Version(lowest, highest int) check {
+	return check{
+		name:   "int8 kernel",
+		advice: "keep the op in float, or use a newer release",
+		fault: func(o *operation) fault {
+			for _, t := range o.values() {
+				switch {
+				case t.Type != schema.TensorTypeINT8 || t.Quant == nil:
+				case lowest == 0:
+					return faultf(t, "there is no int8 kernel")
+				case lowest > highest:
+					return faultf(t, "the int8 kernel comes with version %d, the release has %d", lowest, highest)
+				case o.Version < lowest:
+					return faultf(t, "the int8 kernel comes with version %d, this is version %d", lowest, o.Version)
+				}
+			}
+			return fault{}
+		},
+	}
+}
+
+// oneDenseScale: FULLY_CONNECTED with a scale for each channel is a late
+// addition that has no version of its own, so an older runtime does not notice.
+var oneDenseScale = check{
+	name:     "per-channel weights",
+	advice:   "quantize these weights per tensor",
+	severity: Warning,
+	fault: func(o *operation) fault {
+		if w := o.weights; w != nil && o.x() != nil && integer(o.x()) && w.Quant != nil && len(w.Quant.Scale) > 1 {
+			return faultf(w, "%d weight scales: older runtimes read the first one only and compute nonsense", len(w.Quant.Scale))
+		}
+		return fault{}
+	},
+}
+
+// sumStep: ADD and SUB scale their inputs, shifted left by 20 bits, down by a
+// factor that must stay below 1; the kernel ends the process otherwise.
+var sumStep = check{
+	name:   "scale ratio",
+	advice: "widen the output's range",
+	fault: func(o *operation) fault {
+		s, _, ok := quantOf(o.y())
+		for _, t := range o.data {
+			sx, _, ok2 := quantOf(t)
+			if ok && ok2 && t.Type == schema.TensorTypeINT8 && 2*float64(sx) >= 0x1p20*float64(s) {
+				return faultf(t, "input scale %g is 2^19 times the output scale %g or more", sx, s)
+			}
+		}
+		return fault{}
+	},
+}
+
+// productVersion: a MUL whose rescaling factor is 1 or more needs version 3.
+var productVersion = check{
+	name:   "version",
+	advice: "write version 3",
+	fault: func(o *operation) fault {
+		a, _, ok := quantOf(o.input(0))
+		b, _, ok2 := quantOf(o.input(1))
+		s, _, ok3 := quantOf(o.y())
+		if ok && ok2 && ok3 && o.y().Type == schema.TensorTypeINT8 && o.Version < 3 && float64(a)*float64(b) >= float64(s) {
+			return faultf(nil, "input scales %g × %g are not below the output scale %g, which takes version 3", a, b, s)
+		}
+		return fault{}
+	},
+}
+
+// swishStep: HARD_SWISH works on inputs of seven more bits and can only scale
+// down from there.
+var swishStep = check{
+	name:   "scale ratio",
+	advice: "widen the output's range",
+	fault: func(o *operation) fault {
+		sx, _, ok := quantOf(o.x())
+		sy, _, ok2 := quantOf(o.y())
+		if ok && ok2 && (i8 | u8).has(o.x().Type) && !math.IsInf(float64(sx), 0) && float64(sx)/128 > float64(sy) {
+			return faultf(o.y(), "output scale %g is below 1/128 of the input scale %g", sy, sx)
+		}
+		return fault{}
+	},
+}

@@ -1,0 +1,141 @@
+package target
+
+import "dfq/schema"
+
+// listed makes rows without rules.
+func listed(codes ...schema.BuiltinOperator) map[schema.BuiltinOperator]rule {
+	rules := map[schema.BuiltinOperator]rule{}
+	for _, c := range codes {
+		rules[c] = rule{}
+	}
+	return rules
+}
+
+// with adds rows to others.
+func with(rules, more map[schema.BuiltinOperator]rule) map[schema.BuiltinOperator]rule {
+	for code, r := range more {
+		rules[code] = r
+	}
+	return rules
+}
+
+// hexagon is the HTP of Qualcomm's Hexagon NPUs, through LiteRT's compiler
+// plugin for QNN. The plugin takes the operators; the QNN back end decides on
+// each op once more, by rules that are not public in whole.
+var hexagon = &target{
+	name:          "hexagon-htp",
+	title:         "Qualcomm Hexagon HTP (QNN)",
+	source:        "google-ai-edge/LiteRT: litert/vendors/qualcomm/compiler/qnn_compose_graph.cc and core/builders",
+	missing:       Error,
+	missingAdvice: "the CPU runs it; RESHAPE can stand for SQUEEZE and EXPAND_DIMS",
+	all: rule{
+		types:   i8 | u8 | i16 | i32 | flag,
+		weights: i8 | u8 | i4,
+		bias:    i32 | i64,
+		ranks:   [2]int{0, 5},
+		checks:  []check{normalScales, static(0)},
+	},
+	rules: with(listed(
+		schema.BuiltinOperatorABS, schema.BuiltinOperatorARG_MAX, schema.BuiltinOperatorARG_MIN,
+		schema.BuiltinOperatorBATCH_MATMUL, schema.BuiltinOperatorBROADCAST_TO,
+		schema.BuiltinOperatorCAST, schema.BuiltinOperatorCEIL, schema.BuiltinOperatorCONV_3D, schema.BuiltinOperatorCOS,
+		schema.BuiltinOperatorCUMSUM, schema.BuiltinOperatorDEPTH_TO_SPACE, schema.BuiltinOperatorDEQUANTIZE,
+		schema.BuiltinOperatorDIV, schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE, schema.BuiltinOperatorELU,
+		schema.BuiltinOperatorEMBEDDING_LOOKUP, schema.BuiltinOperatorEQUAL, schema.BuiltinOperatorEXP,
+		schema.BuiltinOperatorFLOOR, schema.BuiltinOperatorFLOOR_DIV, schema.BuiltinOperatorGATHER_ND,
+		schema.BuiltinOperatorGELU, schema.BuiltinOperatorGREATER, schema.BuiltinOperatorGREATER_EQUAL,
+		schema.BuiltinOperatorHARD_SWISH, schema.BuiltinOperatorL2_NORMALIZATION, schema.BuiltinOperatorL2_POOL_2D,
+		schema.BuiltinOperatorLEAKY_RELU, schema.BuiltinOperatorLESS, schema.BuiltinOperatorLESS_EQUAL,
+		schema.BuiltinOperatorLOG, schema.BuiltinOperatorLOG_SOFTMAX, schema.BuiltinOperatorLOGICAL_AND,
+		schema.BuiltinOperatorLOGICAL_NOT, schema.BuiltinOperatorLOGICAL_OR, schema.BuiltinOperatorLOGISTIC,
+		schema.BuiltinOperatorMAXIMUM, schema.BuiltinOperatorMEAN, schema.BuiltinOperatorMINIMUM,
+		schema.BuiltinOperatorNEG, schema.BuiltinOperatorNOT_EQUAL, schema.BuiltinOperatorONE_HOT,
+		schema.BuiltinOperatorPACK, schema.BuiltinOperatorPOW, schema.BuiltinOperatorPRELU,
+		schema.BuiltinOperatorQUANTIZE, schema.BuiltinOperatorREDUCE_ALL, schema.BuiltinOperatorREDUCE_ANY,
+		schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorREDUCE_MIN, schema.BuiltinOperatorRELU_0_TO_1,
+		schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR,
+		schema.BuiltinOperatorROUND, schema.BuiltinOperatorRSQRT, schema.BuiltinOperatorSCATTER_ND,
+		schema.BuiltinOperatorSELECT, schema.BuiltinOperatorSELECT_V2, schema.BuiltinOperatorSIGN, schema.BuiltinOperatorSIN,
+		schema.BuiltinOperatorSOFTMAX, schema.BuiltinOperatorSPACE_TO_DEPTH, schema.BuiltinOperatorSQRT,
+		schema.BuiltinOperatorSQUARE, schema.BuiltinOperatorSQUARED_DIFFERENCE, schema.BuiltinOperatorSUM,
+		schema.BuiltinOperatorTANH, schema.BuiltinOperatorTILE, schema.BuiltinOperatorTOPK_V2,
+		schema.BuiltinOperatorTRANSPOSE, schema.BuiltinOperatorUNPACK,
+	), map[schema.BuiltinOperator]rule{
+		schema.BuiltinOperatorCONV_2D:           {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorDEPTHWISE_CONV_2D: {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorTRANSPOSE_CONV:    {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorFULLY_CONNECTED:   {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorADD:               {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorSUB:               {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorMUL:               {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorAVERAGE_POOL_2D:   {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorMAX_POOL_2D:       {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorCONCATENATION:     {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorRELU:              {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorRELU6:             {checks: []check{reluRange.from(sourceReluMinMax)}},
+		schema.BuiltinOperatorRELU_N1_TO_1:      {checks: []check{reluRange.from(sourceReluMinMax)}},
+
+		schema.BuiltinOperatorFLOOR_MOD:         {types: i32},
+		schema.BuiltinOperatorGATHER:            {checks: []check{noBatchDims}},
+		schema.BuiltinOperatorPAD:               {constant: []int{1}},
+		schema.BuiltinOperatorPADV2:             {constant: []int{1, 2}},
+		schema.BuiltinOperatorMIRROR_PAD:        {constant: []int{1}},
+		schema.BuiltinOperatorREVERSE_V2:        {constant: []int{1}},
+		schema.BuiltinOperatorSLICE:             {constant: []int{1, 2}},
+		schema.BuiltinOperatorSTRIDED_SLICE:     {constant: []int{1, 2, 3}, checks: []check{sliceMasks(true, true)}},
+		schema.BuiltinOperatorSPLIT:             {constant: []int{0}},
+		schema.BuiltinOperatorSPLIT_V:           {constant: []int{1, 2}},
+		schema.BuiltinOperatorSPACE_TO_BATCH_ND: {constant: []int{1, 2}},
+		schema.BuiltinOperatorBATCH_TO_SPACE_ND: {constant: []int{1, 2}},
+	}),
+}
+
+const sourceReluMinMax = "Qualcomm AI Engine Direct SDK 2.49 release notes: validation of convolution outputs against ReluMinMax"
+
+// noBatchDims: GATHER picks from one table.
+var noBatchDims = check{
+	name:   "batch_dims",
+	advice: "the CPU runs it",
+	fault: func(o *operation) fault {
+		if p, ok := o.Options.(*schema.GatherOptionsT); ok && p.BatchDims != 0 {
+			return faultf(nil, "batch_dims is %d, taken is 0", p.BatchDims)
+		}
+		return fault{}
+	},
+}
+
+// mediatek is MediaTek's NeuroPilot, through LiteRT's compiler plugin. The
+// plugin takes the operators; the Neuron compiler of the chip decides on each
+// op once more.
+var mediatek = &target{
+	name:          "mediatek",
+	title:         "MediaTek NeuroPilot",
+	source:        "google-ai-edge/LiteRT: litert/vendors/mediatek/compiler (compiler_plugin.cc, legalizations, MediaTek_Neuro_Compiler.md)",
+	missing:       Error,
+	missingAdvice: "the CPU runs it; RESHAPE can stand for SQUEEZE and EXPAND_DIMS, and a clamp can be fused into the op before it",
+	all: rule{
+		types:   i8 | u8 | i16 | i32 | flag,
+		weights: i8 | u8 | i4,
+		bias:    i32 | i64,
+		checks:  []check{quantized, normalScales, static(0)},
+	},
+	rules: with(listed(
+		schema.BuiltinOperatorABS, schema.BuiltinOperatorADD, schema.BuiltinOperatorAVERAGE_POOL_2D,
+		schema.BuiltinOperatorBATCH_MATMUL, schema.BuiltinOperatorCAST, schema.BuiltinOperatorCONV_2D,
+		schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorDEQUANTIZE, schema.BuiltinOperatorDIV,
+		schema.BuiltinOperatorFULLY_CONNECTED, schema.BuiltinOperatorGELU, schema.BuiltinOperatorGREATER,
+		schema.BuiltinOperatorHARD_SWISH, schema.BuiltinOperatorL2_NORMALIZATION, schema.BuiltinOperatorLEAKY_RELU,
+		schema.BuiltinOperatorLESS, schema.BuiltinOperatorLOGISTIC, schema.BuiltinOperatorMAXIMUM,
+		schema.BuiltinOperatorMAX_POOL_2D, schema.BuiltinOperatorMEAN, schema.BuiltinOperatorMINIMUM,
+		schema.BuiltinOperatorMUL, schema.BuiltinOperatorPAD, schema.BuiltinOperatorPADV2, schema.BuiltinOperatorPRELU,
+		schema.BuiltinOperatorQUANTIZE, schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorRELU,
+		schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR,
+		schema.BuiltinOperatorRSQRT, schema.BuiltinOperatorSLICE, schema.BuiltinOperatorSOFTMAX,
+		schema.BuiltinOperatorSPLIT, schema.BuiltinOperatorSQRT, schema.BuiltinOperatorSQUARED_DIFFERENCE,
+		schema.BuiltinOperatorSUB, schema.BuiltinOperatorSUM, schema.BuiltinOperatorTANH,
+		schema.BuiltinOperatorTRANSPOSE, schema.BuiltinOperatorTRANSPOSE_CONV,
+	), map[schema.BuiltinOperator]rule{
+		schema.BuiltinOperatorCONCATENATION: {fused: actNone},
+		schema.BuiltinOperatorSTRIDED_SLICE: {checks: []check{sliceMasks(true, false)}},
+	}),
+}
