@@ -16,6 +16,7 @@ import (
 // graph input, keeps its parameters; an input that cannot join is left out, and
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
+	j.report.FloatTwin = j.model.Clone() // the last time the graph is float and whole
 	g := &groups{parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
 	for i, t := range j.graph.Inputs {
 		if real(t) {

@@ -111,7 +111,7 @@ func loadRGB(file string, crop float64, h, w int) ([]byte, error) {
 	side := int(crop*float64(min(b.Dx(), b.Dy())) + 0.5)
 	at := image.Pt(b.Min.X+(b.Dx()-side)/2, b.Min.Y+(b.Dy()-side)/2)
 	dst := image.NewRGBA(image.Rect(0, 0, w, h))
-	draw.CatmullRom.Scale(dst, dst.Bounds(), img, image.Rectangle{at, at.Add(image.Pt(side, side))}, draw.Src, nil)
+	draw.BiLinear.Scale(dst, dst.Bounds(), img, image.Rectangle{at, at.Add(image.Pt(side, side))}, draw.Src, nil)
 	rgb := make([]byte, 0, 3*h*w)
 	for p := 0; p < len(dst.Pix); p += 4 {
 		rgb = append(rgb, dst.Pix[p], dst.Pix[p+1], dst.Pix[p+2])

@@ -1,7 +1,12 @@
-// Command accuracy measures conversions of the models in a folder of real
-// models and photographs: float and INT8 top-1, agreement, SQNR.
+// Command accuracy measures conversions of real models on real photographs and
+// prints the accuracy table: float and INT8 top-1, agreement of arg-max with
+// float, SQNR, with per-tensor and per-channel weights, after each step.
 //
 //	accuracy -shared ../shared
+//
+// Rules and thresholds of the passes were chosen on the odd samples of each
+// folder; the table is scored on the even ones. The row "calibrated" uses 100 of
+// the odd samples in place of made-up inputs.
 package main
 
 import (
@@ -11,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,65 +25,85 @@ import (
 	"dfq/tflite/interp"
 )
 
-// model is one row of the table: which images it is measured on and what it
-// expects of a pixel p: (p − mean)/std.
+// model is a row of the table: which images it is measured on, whether their
+// labels are its classes, and what it expects of a pixel p: (p − mean)/std.
 type model struct {
 	name      string
 	images    string
 	crop      float64
 	mean, std []float64
+	labelled  bool
 	offset    int // of the model's classes against the labels'
 }
 
 var (
-	centred  = []float64{127.5}
-	inMean   = []float64{0.485 * 255, 0.456 * 255, 0.406 * 255}
-	inStd    = []float64{0.229 * 255, 0.224 * 255, 0.225 * 255}
-	zero     = []float64{0}
-	one      = []float64{1}
-	byteSpan = []float64{255}
+	half   = []float64{127.5}
+	inMean = []float64{0.485 * 255, 0.456 * 255, 0.406 * 255}
+	inStd  = []float64{0.229 * 255, 0.224 * 255, 0.225 * 255}
+	zero   = []float64{0}
+	one    = []float64{1}
+	full   = []float64{255}
 )
 
 var models = []model{
-	{"mobilenet_v1_0.25_224", "imagenet", 0.875, centred, centred, 1},
-	{"mobilenet_v2_1.0_224_dequant", "imagenet", 0.875, inMean, inStd, 0},
-	{"resnet8_cifar10_fp32", "cifar10", 1, zero, one, 0},
-	{"resnet_6blk_750k_cifar10_fp32", "cifar10", 1, zero, one, 0},
-	{"kws_float32", "kws", 1, zero, one, 0},
-	{"conv_fc_mnist", "mnist", 1, zero, byteSpan, 0},
-	{"deeplabv3_257_mv_gpu", "imagenet", 0.875, centred, centred, 0},
-	{"vww96_float", "imagenet", 0.875, zero, byteSpan, 0},
-	{"vww96_20blk_791k_float", "imagenet", 0.875, zero, byteSpan, 0},
-	{"blazeface_face_detection_front", "people", 1, centred, centred, 0},
-	{"face_landmark_192_fp32", "people", 1, zero, byteSpan, 0},
-	{"hand_landmark_3d", "people", 1, zero, byteSpan, 0},
-	{"iris_landmark_fp32", "people", 1, zero, byteSpan, 0},
-	{"palm_detection_full", "people", 1, zero, byteSpan, 0},
-	{"pose_cpm_demo_model", "people", 1, zero, one, 0},
-	{"pose_detection_c", "people", 1, centred, centred, 0},
-	{"ulfd_rfb_320", "people", 1, []float64{127}, []float64{128}, 0},
-	{"yolox_nano_with_post_float32", "scenes", 1, zero, one, 0},
+	{"mobilenet_v1_0.25_224", "imagenet", 0.875, half, half, true, 1},
+	{"mobilenet_v2_1.0_224_dequant", "imagenet", 0.875, inMean, inStd, true, 0},
+	{"resnet8_cifar10_fp32", "cifar10", 1, zero, one, true, 0},
+	{"resnet_6blk_750k_cifar10_fp32", "cifar10", 1, zero, one, true, 0},
+	{"kws_float32", "kws", 1, zero, one, true, 0},
+	{"conv_fc_mnist", "mnist", 1, zero, full, true, 0},
+	{"deeplabv3_257_mv_gpu", "imagenet", 0.875, half, half, false, 0},
+	{"vww96_float", "imagenet", 0.875, zero, full, false, 0},
+	{"vww96_20blk_791k_float", "imagenet", 0.875, zero, full, false, 0},
+	{"blazeface_face_detection_front", "people", 1, half, half, false, 0},
+	{"face_landmark_192_fp32", "people", 1, zero, full, false, 0},
+	{"hand_landmark_3d", "people", 1, zero, full, false, 0},
+	{"iris_landmark_fp32", "people", 1, zero, full, false, 0},
+	{"palm_detection_full", "people", 1, zero, full, false, 0},
+	{"pose_cpm_demo_model", "people", 1, zero, one, false, 0},
+	{"pose_detection_c", "people", 1, half, half, false, 0},
+	{"ulfd_rfb_320", "people", 1, []float64{127}, []float64{128}, false, 0},
 }
 
-func load(m model, shared string, shape []int) (dataset, error) {
-	dir := filepath.Join(shared, "images", m.images)
-	switch m.images {
-	case "kws":
-		return keywords(dir)
-	case "mnist":
-		return digits(dir)
+// steps are the rows of each model, each with one step of the method more.
+var steps = []struct {
+	name      string
+	opts      dfq.Options
+	calibrate int
+}{
+	{"plain", dfq.Options{NoEqualize: true, NoAbsorb: true, NoCorrect: true}, 0},
+	{"+ equalization", dfq.Options{NoAbsorb: true, NoCorrect: true}, 0},
+	{"+ absorption", dfq.Options{NoCorrect: true}, 0},
+	{"+ correction = default", dfq.Options{}, 0},
+	{"calibrated", dfq.Options{}, 100},
+}
+
+var (
+	shared = flag.String("shared", "../shared", "folder of models and images")
+	only   = flag.String("models", "", "measure only models whose names match this regular expression")
+	step   = flag.String("step", "", "measure only steps whose names match this regular expression")
+	score  = flag.String("score", "even", "samples to score on: even, odd or all")
+	limit  = flag.Int("n", 0, "score on so many samples at most")
+	state  = flag.Bool("state", false, "state the input range instead of finding it")
+	layers = flag.Bool("layers", false, "print every layer's error")
+)
+
+func main() {
+	log.SetFlags(0)
+	flag.Parse()
+	fmt.Println("| model | n | float top-1 | step | per-tensor: top-1 | agreement | SQNR dB | per-channel: top-1 | agreement | SQNR dB | float graph dB |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	for _, m := range models {
+		if ok, err := regexp.MatchString(*only, m.name); err != nil || !ok {
+			continue
+		}
+		if err := m.measure(); err != nil {
+			log.Printf("%s: %v", m.name, err)
+		}
 	}
-	return images(dir, m.crop, shape[1], shape[2])
 }
 
-func (m model) encode(pixels []float32) []float32 {
-	for i, p := range pixels {
-		c := i % 3
-		pixels[i] = float32((float64(p) - m.mean[min(c, len(m.mean)-1)]) / m.std[min(c, len(m.std)-1)])
-	}
-	return pixels
-}
-
+// open runs models in the interpreter.
 func open(m *tflite.Model) (dfq.Runner, func(), error) {
 	data, err := tflite.Encode(m)
 	if err != nil {
@@ -90,34 +116,8 @@ func open(m *tflite.Model) (dfq.Runner, func(), error) {
 	return in.Run, in.Close, nil
 }
 
-func main() {
-	log.SetFlags(0)
-	shared := flag.String("shared", "../shared", "folder of models and images")
-	only := flag.String("models", "", "regular expression of model names")
-	half := flag.String("half", "", "score on the even or odd samples only")
-	limit := flag.Int("n", 0, "score on so many samples at most")
-	state := flag.Bool("state", false, "state the input range instead of finding it")
-	flag.Parse()
-	fmt.Printf("%-32s %5s | %-6s | %-11s | %6s %6s %7s | %s\n", "model", "n", "float", "weights", "top-1", "agree", "SQNR dB", "seconds to convert")
-	for _, m := range models {
-		if ok, _ := regexp.MatchString(*only, m.name); !ok {
-			continue
-		}
-		if err := m.measure(*shared, *half, *limit, *state); err != nil {
-			fmt.Printf("%-32s %v\n", m.name, err)
-		}
-	}
-}
-
-var noEqualize = flag.Bool("no-equalize", false, "leave out equalization")
-var noAbsorb = flag.Bool("no-absorb", false, "leave out high-bias absorption")
-var noCorrect = flag.Bool("no-correct", false, "leave out bias correction")
-var twin = flag.Bool("twin", false, "also score the float graph after equalization")
-var calibrate = flag.Int("calibrate", 0, "real samples instead of made-up inputs")
-var layers = flag.Bool("layers", false, "print every layer's error")
-
-func (m model) measure(shared, half string, limit int, state bool) error {
-	data, err := os.ReadFile(filepath.Join(shared, "models", m.name+".tflite"))
+func (m model) measure() error {
+	data, err := os.ReadFile(filepath.Join(*shared, "models", m.name+".tflite"))
 	if err != nil {
 		return err
 	}
@@ -125,86 +125,81 @@ func (m model) measure(shared, half string, limit int, state bool) error {
 	if err != nil {
 		return err
 	}
-	d, err := load(m, shared, float.Graphs[0].Inputs[0].Shape)
+	all, err := m.load(float.Graphs[0].Inputs[0].Shape)
 	if err != nil {
 		return err
 	}
-	all := d
-	sampleAll := func(i int) ([][]float32, error) {
-		v, err := all.values(i)
-		return [][]float32{m.encode(v)}, err
+	scored := all.half(*score)
+	if *limit > 0 && scored.n > *limit {
+		stride := scored.n / *limit
+		scored = scored.pick(func(i int) bool { return i%stride == 0 && i/stride < *limit })
 	}
-	d = d.half(half)
-	if limit > 0 && d.n > limit {
-		step := d.n / limit
-		d = d.pick(func(i int) bool { return i%step == 0 && i/step < limit })
-	}
-	sample := func(i int) ([][]float32, error) {
-		v, err := d.values(i)
-		return [][]float32{m.encode(v)}, err
-	}
-	wanted := truth(float, sample, d)
-	for _, weights := range []string{"per-tensor", "per-channel"} {
-		opts := &dfq.Options{PerTensor: weights == "per-tensor", Interpreter: open, AllowFloat: true, NoEqualize: *noEqualize, NoCorrect: *noCorrect, NoAbsorb: *noAbsorb}
-		if state {
-			opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
-			if m.images == "kws" {
-				opts.Inputs = []dfq.InputRange{{Range: dfq.Range{Lo: -123.37, Hi: 25.73}}}
-			}
+	for _, s := range steps {
+		if ok, err := regexp.MatchString(*step, s.name); err != nil || !ok {
+			continue
 		}
-		if *calibrate > 0 {
-			for i := range *calibrate {
-				in, err := sampleAll(i * (all.n / *calibrate))
-				if err != nil {
-					return err
-				}
-				opts.Calibration = append(opts.Calibration, in)
-			}
-		}
-		start := time.Now()
-		int8, report, err := dfq.Quantize(float, opts)
-		if err != nil {
-			return err
-		}
-		for _, w := range report.Warnings {
-			fmt.Println("  ", w)
-		}
-		fmt.Printf("   %+v\n", report.Inputs)
-		if *twin {
-			df, err := dfq.Compare(float, report.FloatTwin, open, d.n, sample, nil)
-			if err != nil {
-				return err
-			}
-			for _, o := range df.Outputs {
-				fmt.Printf("%-32s       |        | float twin  |        %6.1f %7.1f\n", m.name, 100*o.Agreement, o.SQNR)
-			}
-		}
-		seconds := time.Since(start).Seconds()
-		if *layers {
-			ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), sample)
-			if err != nil {
-				return err
-			}
-			for _, l := range ls {
-				fmt.Printf("%4d %-20s %6.1f dB shift %6.3f sat %.4f  %.60s\n", l.Index, l.Op, l.SQNR, l.MeanShift, l.Saturated, l.Name)
-			}
-		}
-		if err := m.score(wanted, int8, sample, d, weights, seconds); err != nil {
+		if err := m.row(float, scored, all.half("odd"), s.name, s.opts, s.calibrate); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// truth is what the float model answers.
-func truth(float *tflite.Model, sample func(i int) ([][]float32, error), d dataset) *tflite.Model {
-	return float
+// row converts with both kinds of weights and prints one line per output.
+func (m model) row(float *tflite.Model, scored, held dataset, name string, opts dfq.Options, calibrate int) error {
+	opts.Interpreter, opts.AllowFloat = open, true
+	if *state && m.images != "kws" {
+		opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
+	}
+	for i := range min(calibrate, held.n) {
+		in, err := m.sample(held, i*held.n/min(calibrate, held.n))
+		if err != nil {
+			return err
+		}
+		opts.Calibration = append(opts.Calibration, in)
+	}
+	var results [2]result
+	for k, perTensor := range []bool{true, false} {
+		opts.PerTensor = perTensor
+		start := time.Now()
+		int8, report, err := dfq.Quantize(float, &opts)
+		if err != nil {
+			return err
+		}
+		if *layers {
+			m.printLayers(float, int8, scored)
+		}
+		if results[k], err = m.compare(float, int8, report.FloatTwin, scored); err != nil {
+			return err
+		}
+		log.Printf("%s %s: converted in %.2f s", m.name, name, time.Since(start).Seconds())
+	}
+	for k := range results[0].int8.Outputs {
+		cells := []string{m.name, fmt.Sprint(scored.n), results[0].topFloat, name}
+		for _, r := range results {
+			top := r.topInt8
+			if k > 0 {
+				top = ""
+			}
+			cells = append(cells, top, percentOf(r.int8.Outputs[k].Agreement), fmt.Sprintf("%.1f", r.int8.Outputs[k].SQNR))
+		}
+		cells = append(cells, fmt.Sprintf("%.0f / %.0f", results[0].twin.Outputs[k].SQNR, results[1].twin.Outputs[k].SQNR))
+		fmt.Printf("| %s |\n", strings.Join(cells, " | "))
+	}
+	return nil
 }
 
-func (m model) score(float, int8 *tflite.Model, sample func(i int) ([][]float32, error), d dataset, weights string, seconds float64) error {
+// result is what one conversion scores.
+type result struct {
+	int8, twin        *dfq.Diff
+	topFloat, topInt8 string
+}
+
+func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, err error) {
+	sample := func(i int) ([][]float32, error) { return m.sample(d, i) }
 	var mu sync.Mutex
 	var rightFloat, rightInt8 int
-	diff, err := dfq.Compare(float, int8, open, d.n, sample, func(i int, want, got [][]float32) {
+	r.int8, err = dfq.Compare(float, int8, open, d.n, sample, func(i int, want, got [][]float32) {
 		mu.Lock()
 		defer mu.Unlock()
 		if dfq.ArgMax(want[0]) == d.class[i]+m.offset {
@@ -215,20 +210,50 @@ func (m model) score(float, int8 *tflite.Model, sample func(i int) ([][]float32,
 		}
 	})
 	if err != nil {
-		return err
+		return r, err
 	}
-	for k, o := range diff.Outputs {
-		topF, top := "", ""
-		if len(d.class) > 0 && d.class[0] >= 0 && k == 0 && m.name[:3] != "vww" && m.name[:4] != "deep" {
-			topF, top = percent(rightFloat, d.n), percent(rightInt8, d.n)
-		}
-		agree := ""
-		if o.Agreement >= 0 {
-			agree = fmt.Sprintf("%.1f", 100*o.Agreement)
-		}
-		fmt.Printf("%-32s %5d | %-6s | %-11s | %6s %6s %7.1f | %.2f\n", m.name, d.n, topF, weights, top, agree, o.SQNR, seconds)
+	if m.labelled {
+		r.topFloat, r.topInt8 = percentOf(float64(rightFloat)/float64(d.n)), percentOf(float64(rightInt8)/float64(d.n))
 	}
-	return nil
+	r.twin, err = dfq.Compare(float, twin, open, min(d.n, 50), sample, nil)
+	return r, err
 }
 
-func percent(k, n int) string { return fmt.Sprintf("%.1f", 100*float64(k)/float64(n)) }
+func (m model) printLayers(float, int8 *tflite.Model, d dataset) {
+	ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), func(i int) ([][]float32, error) { return m.sample(d, i) })
+	if err != nil {
+		log.Print(err)
+	}
+	for _, l := range ls {
+		log.Printf("%4d %-20s %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.MeanShift, l.Saturated, l.Name)
+	}
+}
+
+// sample is input i of d as the model reads it.
+func (m model) sample(d dataset, i int) ([][]float32, error) {
+	v, err := d.values(i)
+	for i, p := range v {
+		c := i % 3
+		v[i] = float32((float64(p) - m.mean[min(c, len(m.mean)-1)]) / m.std[min(c, len(m.std)-1)])
+	}
+	return [][]float32{v}, err
+}
+
+func (m model) load(shape []int) (dataset, error) {
+	dir := filepath.Join(*shared, "images", m.images)
+	switch m.images {
+	case "kws":
+		return keywords(dir)
+	case "mnist":
+		return digits(dir)
+	}
+	return images(dir, m.crop, shape[1], shape[2])
+}
+
+// percentOf formats a share, nothing for a negative one.
+func percentOf(share float64) string {
+	if share < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", 100*share)
+}

@@ -32,12 +32,12 @@ func ethosU(name string, g generation) *target {
 		},
 		rules: map[schema.BuiltinOperator]rule{},
 	}
-	for code, r := range npuRules {
-		t.rules[code] = r
-	}
+	with(t.rules, npuRules)
 	if g == u85 {
 		with(t.rules, u85Rules)
+		return t
 	}
+	delete(t.rules, schema.BuiltinOperatorREVERSE_V2)
 	return t
 }
 
@@ -50,7 +50,7 @@ var npuRules = map[schema.BuiltinOperator]rule{
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {constant: []int{1, 2}, checks: []check{weightSum, biasLength, strideUpTo(3)}},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {constant: []int{0, 1, 3}, checks: []check{weightSum, biasLength, transposedShape, transposedStride}},
 	schema.BuiltinOperatorFULLY_CONNECTED:   {constant: []int{2}, checks: []check{weightSum, biasLength, denseForm}},
-	schema.BuiltinOperatorBATCH_MATMUL:      {types: i8, outputs: i8},
+	schema.BuiltinOperatorBATCH_MATMUL:      {types: i8},
 
 	schema.BuiltinOperatorADD:                {types: wide},
 	schema.BuiltinOperatorSUB:                {types: wide},
@@ -62,7 +62,7 @@ var npuRules = map[schema.BuiltinOperator]rule{
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {checks: []check{averageWindow, npuStride}},
 	schema.BuiltinOperatorMAX_POOL_2D:     {checks: []check{maxWindow, npuStride}},
-	schema.BuiltinOperatorMEAN:            {constant: []int{1}, checks: []check{meanSize}},
+	schema.BuiltinOperatorMEAN:            {constant: []int{1}, checks: []check{meanSize, meanBatch, meanChannels}},
 	schema.BuiltinOperatorSUM:             {types: wide, constant: []int{1}},
 	schema.BuiltinOperatorREDUCE_MAX:      {constant: []int{1}},
 	schema.BuiltinOperatorREDUCE_MIN:      {constant: []int{1}},
@@ -74,7 +74,7 @@ var npuRules = map[schema.BuiltinOperator]rule{
 	schema.BuiltinOperatorRELU_0_TO_1:  {},
 	schema.BuiltinOperatorLEAKY_RELU:   {},
 	schema.BuiltinOperatorPRELU:        {},
-	schema.BuiltinOperatorHARD_SWISH:   {},
+	schema.BuiltinOperatorHARD_SWISH:   {types: i8 | u8},
 	schema.BuiltinOperatorELU:          {types: i8},
 	schema.BuiltinOperatorGELU:         {types: i8 | u8},
 	schema.BuiltinOperatorEXP:          {},
@@ -93,9 +93,9 @@ var npuRules = map[schema.BuiltinOperator]rule{
 	schema.BuiltinOperatorPAD:                     {constant: []int{1}},
 	schema.BuiltinOperatorPADV2:                   {constant: []int{1}},
 	schema.BuiltinOperatorMIRROR_PAD:              {types: wide, constant: []int{1}},
-	schema.BuiltinOperatorRESHAPE:                 {types: wide},
-	schema.BuiltinOperatorSQUEEZE:                 {types: wide},
-	schema.BuiltinOperatorEXPAND_DIMS:             {types: wide},
+	schema.BuiltinOperatorRESHAPE:                 {types: wide, same: true},
+	schema.BuiltinOperatorSQUEEZE:                 {types: wide, same: true},
+	schema.BuiltinOperatorEXPAND_DIMS:             {types: wide, same: true},
 	schema.BuiltinOperatorTRANSPOSE:               {types: wide, ranks: [2]int{0, 8}, constant: []int{1}, checks: []check{transposedInt32}},
 	schema.BuiltinOperatorSLICE:                   {constant: []int{1, 2}},
 	schema.BuiltinOperatorSTRIDED_SLICE:           {constant: []int{1, 2, 3}, checks: []check{forwardSlice}},
@@ -108,7 +108,50 @@ var npuRules = map[schema.BuiltinOperator]rule{
 }
 
 // u85Rules are those of Ethos-U85 where they differ.
-var u85Rules = map[schema.BuiltinOperator]rule{}
+var u85Rules = map[schema.BuiltinOperator]rule{
+	schema.BuiltinOperatorCONV_2D:           {constant: []int{2}, checks: []check{weightSum, biasLength, shortBias}},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {constant: []int{2}, checks: []check{weightSum, biasLength, shortBias}},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {constant: []int{0, 1, 3}, checks: []check{weightSum, biasLength, shortBias, transposedShape}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {constant: []int{2}, checks: []check{weightSum, biasLength, shortBias, denseForm}},
+	schema.BuiltinOperatorBATCH_MATMUL:      {},
+
+	schema.BuiltinOperatorDIV:                {types: wide},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {types: wide},
+	schema.BuiltinOperatorMAXIMUM:            {types: wide, same: true},
+	schema.BuiltinOperatorMINIMUM:            {types: wide, same: true},
+	schema.BuiltinOperatorAVERAGE_POOL_2D:    {checks: []check{averageWindow}},
+	schema.BuiltinOperatorMAX_POOL_2D:        {checks: []check{maxWindow}},
+	schema.BuiltinOperatorARG_MAX:            {outputs: i32 | i64, constant: []int{1}},
+	schema.BuiltinOperatorLEAKY_RELU:         {types: wide},
+	schema.BuiltinOperatorABS:                {types: wide},
+	schema.BuiltinOperatorCONCATENATION:      {types: wide},
+	schema.BuiltinOperatorPAD:                {types: wide, constant: []int{1}},
+	schema.BuiltinOperatorTRANSPOSE:          {types: wide, ranks: [2]int{0, 8}, constant: []int{1}},
+	schema.BuiltinOperatorCAST:               {types: wide | flag},
+	schema.BuiltinOperatorGATHER:             {checks: []check{gatherAxis}},
+
+	schema.BuiltinOperatorEQUAL:         {outputs: flag},
+	schema.BuiltinOperatorNOT_EQUAL:     {outputs: flag},
+	schema.BuiltinOperatorGREATER:       {outputs: flag},
+	schema.BuiltinOperatorGREATER_EQUAL: {outputs: flag},
+	schema.BuiltinOperatorLESS:          {outputs: flag},
+	schema.BuiltinOperatorLESS_EQUAL:    {outputs: flag},
+	schema.BuiltinOperatorLOGICAL_AND:   {types: flag},
+	schema.BuiltinOperatorLOGICAL_OR:    {types: flag},
+	schema.BuiltinOperatorLOGICAL_NOT:   {types: flag},
+	schema.BuiltinOperatorREDUCE_ALL:    {types: flag},
+	schema.BuiltinOperatorREDUCE_ANY:    {types: flag},
+
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {checks: []check{powerResize, oneAlignment}},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {checks: []check{oneAlignment}},
+
+	schema.BuiltinOperatorSELECT:          {},
+	schema.BuiltinOperatorSELECT_V2:       {},
+	schema.BuiltinOperatorSCATTER_ND:      {constant: []int{0, 2}},
+	schema.BuiltinOperatorVAR_HANDLE:      {types: ^types(0)},
+	schema.BuiltinOperatorREAD_VARIABLE:   {types: ^types(0)},
+	schema.BuiltinOperatorASSIGN_VARIABLE: {types: ^types(0)},
+}
 
 // hasShape: no value is a scalar.
 var hasShape = check{
@@ -206,17 +249,132 @@ func strideUpTo(hi int) check {
 	}
 }
 
-// npuStride: strides above 3 need padding VALID and no dilation.
+// npuStride: strides above 3 need windows that do not go beyond the input, and
+// no dilation.
 var npuStride = check{
 	name:   "stride",
 	advice: "pad before the op and use padding VALID",
 	fault: func(o *operation) fault {
 		w, ok := o.window()
-		if ok && max(w.stride[0], w.stride[1]) > 3 && (w.same || w.dilation != [2]int{1, 1}) {
+		if ok && max(w.stride[0], w.stride[1]) > 3 && (o.padded(w) || w.dilation != [2]int{1, 1}) {
 			return faultf(nil, "stride %s; above 3 it needs padding VALID and no dilation", dims(w.stride[:]))
 		}
 		return fault{}
 	},
+}
+
+// padded reports whether padding SAME adds anything.
+func (o *operation) padded(w window) bool {
+	x, y := o.x(), o.y()
+	if !w.same || x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
+		return w.same
+	}
+	for i := range 2 {
+		if (y.Shape[1+i]-1)*w.stride[i]+(w.kernel[i]-1)*w.dilation[i]+1 > x.Shape[1+i] {
+			return true
+		}
+	}
+	return false
+}
+
+// shortBias: a 64-bit bias belongs to 16-bit values; beside 8-bit ones it ends
+// the compiler.
+var shortBias = check{
+	name:   "type",
+	advice: "write the bias as 32-bit integers",
+	fault: func(o *operation) fault {
+		if x, b := o.x(), o.bias; x != nil && b != nil && b.Type == schema.TensorTypeINT64 && x.Type != schema.TensorTypeINT16 {
+			return faultf(b, "the bias is INT64, the input %s", x.Type)
+		}
+		return fault{}
+	},
+}
+
+// meanBatch: MEAN works on one sample.
+var meanBatch = check{
+	name:   "batch",
+	advice: "set the model's batch to 1",
+	fault: func(o *operation) fault {
+		if x := o.x(); x != nil && len(x.Shape) > 3 && x.Shape[0] > 1 {
+			return faultf(x, "shape %s has a batch above 1", dims(x.Shape))
+		}
+		return fault{}
+	},
+}
+
+// meanChannels: MEAN over channels needs a tensor that is flat otherwise.
+var meanChannels = check{
+	name:   "reduction",
+	advice: "average over height and width, then over channels",
+	fault: func(o *operation) fault {
+		x := o.x()
+		if x == nil || len(x.Shape) < 3 {
+			return fault{}
+		}
+		last := len(x.Shape) - 1
+		for _, d := range x.Shape[last-2:] {
+			if d == 1 {
+				return fault{}
+			}
+		}
+		for _, a := range o.axes(1) {
+			if a == last {
+				return faultf(x, "it averages over the channels of %s", dims(x.Shape))
+			}
+		}
+		return fault{}
+	},
+}
+
+// gatherAxis: GATHER picks along the first dimension behind the batch.
+var gatherAxis = check{
+	name:   "axis",
+	advice: "transpose, or leave GATHER to the CPU",
+	fault: func(o *operation) fault {
+		if p, ok := o.Options.(*schema.GatherOptionsT); ok && p.Axis != p.BatchDims {
+			return faultf(nil, "axis %d is not batch_dims %d", p.Axis, p.BatchDims)
+		}
+		return fault{}
+	},
+}
+
+// oneAlignment: RESIZE aligns corners or centres.
+var oneAlignment = check{
+	name:   "resize mode",
+	advice: "use one of the two",
+	fault: func(o *operation) fault {
+		if align, half, _ := resizeFlags(o.Options); align && half {
+			return faultf(nil, "align_corners and half_pixel_centers")
+		}
+		return fault{}
+	},
+}
+
+// powerResize: RESIZE_BILINEAR goes by powers of two.
+var powerResize = check{
+	name:   "resize factor",
+	advice: "resize by a power of two",
+	fault: func(o *operation) fault {
+		x, y := o.x(), o.y()
+		if x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 || x.Shape[1] == 1 && x.Shape[2] == 1 {
+			return fault{}
+		}
+		for i := range 2 {
+			if f := resizeStep(o, i); f < 1 || f&(f-1) != 0 {
+				return faultf(y, "%dx%d to %dx%d", x.Shape[1], x.Shape[2], y.Shape[1], y.Shape[2])
+			}
+		}
+		return fault{}
+	},
+}
+
+// resizeStep is the factor along height (0) or width (1), 0 if it is not whole.
+func resizeStep(o *operation, i int) int {
+	in, out := o.x().Shape[1+i], o.y().Shape[1+i]
+	if align, _, _ := resizeFlags(o.Options); align {
+		in, out = in-1, out-1
+	}
+	return factor(in, out)
 }
 
 // maxWindow: a pooling window fits the NPU.
@@ -259,8 +417,8 @@ var meanSize = check{
 			if a < 0 || a >= len(x.Shape) {
 				continue
 			}
-			if x.Shape[a] >= 4096 {
-				return faultf(x, "dimension %d has %d elements, taken are below 4096", a, x.Shape[a])
+			if x.Shape[a] > 4096 {
+				return faultf(x, "dimension %d has %d elements, taken are up to 4096", a, x.Shape[a])
 			}
 			n *= x.Shape[a]
 		}
@@ -294,7 +452,7 @@ var argMaxDepth = check{
 	},
 }
 
-// softmaxRows: SOFTMAX works on fewer than 65536 rows.
+// softmaxRows: SOFTMAX works on 65536 rows at most.
 var softmaxRows = check{
 	name:   "softmax shape",
 	advice: "split the tensor",
@@ -307,8 +465,8 @@ var softmaxRows = check{
 		for _, d := range x.Shape[max(0, len(x.Shape)-3) : len(x.Shape)-1] {
 			rows *= d
 		}
-		if rows >= 65536 {
-			return faultf(x, "%d rows, taken are below 65536", rows)
+		if rows > 65536 {
+			return faultf(x, "%d rows, taken are up to 65536", rows)
 		}
 		return fault{}
 	},
@@ -406,21 +564,31 @@ var transposedInt32 = check{
 	name:   "type",
 	advice: "transpose the 8-bit values",
 	fault: func(o *operation) fault {
-		if x := o.x(); x != nil && x.Type == schema.TensorTypeINT32 && len(x.Shape) > 4 {
-			return faultf(x, "%d dimensions of INT32, taken are up to 4", len(x.Shape))
+		x := o.x()
+		perm, ok := o.ints(1)
+		if x == nil || !ok || x.Type != schema.TensorTypeINT32 {
+			return fault{}
+		}
+		moved := len(perm) > 4
+		for i, p := range perm {
+			moved = moved || i == 0 && len(perm) == 4 && p > 1 || i == len(perm)-1 && p != i
+		}
+		if moved {
+			return faultf(x, "INT32 by %v; only height and width can change places", perm)
 		}
 		return fault{}
 	},
 }
 
-// forwardSlice: STRIDED_SLICE keeps something, and goes forward.
+// forwardSlice: STRIDED_SLICE keeps something, goes forward, and skips only
+// along height and width.
 var forwardSlice = check{
 	name:   "slice step",
-	advice: "use REVERSE_V2 and a slice",
+	advice: "slice with steps of 1, or along height and width",
 	fault: func(o *operation) fault {
 		steps, _ := o.ints(3)
 		for i, s := range steps {
-			if s < 1 {
+			if s < 1 || s > 1 && (i == len(steps)-1 || len(steps) > 3 && i < len(steps)-3) {
 				return faultf(nil, "step %d along dimension %d", s, i)
 			}
 		}
@@ -447,11 +615,8 @@ func resizeFactor(half int) check {
 			if h == 1 && w == 1 || h == oh && w == ow {
 				return fault{}
 			}
-			align, centres, _ := resizeFlags(o.Options)
-			if align {
-				h, w, oh, ow = h-1, w-1, oh-1, ow-1
-			}
-			fh, fw := factor(h, oh), factor(w, ow)
+			_, centres, _ := resizeFlags(o.Options)
+			fh, fw := resizeStep(o, 0), resizeStep(o, 1)
 			if fh != fw && !(oh == 1 && fh == 1) && !(ow == 1 && fw == 1) {
 				return faultf(y, "factors %dx%d", fh, fw)
 			}

@@ -16,8 +16,6 @@ func npuCases() []npuCase {
 	var cases []npuCase
 	try := func(name string, o *tflite.Op) { cases = append(cases, npuCase{name, o}) }
 
-	unaries := map[schema.BuiltinOperator]any{}
-	_ = unaries
 	for _, u := range []struct {
 		code    schema.BuiltinOperator
 		version int
@@ -284,6 +282,12 @@ func poolCases(try func(string, *tflite.Op)) {
 		try(name+" 2", reduce(code, []int{1, 1}, []int{1, 6}, 1))
 		try(name+" long", reduce(code, []int{1, 1, 1, 1}, []int{1, 4096, 1, 1}, 1))
 		try(name+" less long", reduce(code, []int{1, 1, 1, 1}, []int{1, 4095, 1, 1}, 1))
+		try(name+" 4097", reduce(code, []int{1, 1, 1, 1}, []int{1, 4097, 1, 1}, 1))
+		try(name+" hc", reduce(code, []int{1, 1, 7, 1}, []int{1, 6, 7, 8}, 1, 3))
+		try(name+" c of one column", reduce(code, []int{1, 6, 1, 1}, []int{1, 6, 1, 8}, 3))
+		try(name+" 2 c", reduce(code, []int{5, 1}, []int{5, 6}, 1))
+		try(name+" 3 c", reduce(code, []int{3, 5, 1}, []int{3, 5, 6}, 2))
+		try(name+" 3 n", reduce(code, []int{1, 5, 6}, []int{3, 5, 6}, 0))
 		try(name+" wide", reduce(code, []int{1, 1, 1, 2}, []int{1, 300, 300, 2}, 1, 2))
 		try(name+" int16", typed(reduce(code, []int{1, 1, 1, 8}, []int{1, 6, 7, 8}, 1, 2), schema.TensorTypeINT16))
 		dropped := reduce(code, []int{1, 8}, []int{1, 6, 7, 8}, 1, 2)
@@ -299,6 +303,9 @@ func shapeCases(try func(string, *tflite.Op)) {
 	same := func(code schema.BuiltinOperator, v int, options any, out, in []int, more ...*tflite.Tensor) *tflite.Op {
 		return op(code, v, options, q8(out...), append(tensors{q8(in...)}, more...)...)
 	}
+	transpose := func(out, in []int, perm ...int) *tflite.Op {
+		return same(schema.BuiltinOperatorTRANSPOSE, 2, &schema.TransposeOptionsT{}, out, in, list(perm...))
+	}
 	reshape := func(out, in []int) *tflite.Op {
 		return same(schema.BuiltinOperatorRESHAPE, 1, &schema.ReshapeOptionsT{}, out, in, list(out...))
 	}
@@ -312,12 +319,18 @@ func shapeCases(try func(string, *tflite.Op)) {
 	other := reshape([]int{1, 42, 8}, []int{1, 6, 7, 8})
 	other.Outputs[0].Quant = scaled(0.2, 0)
 	try("RESHAPE other scale", other)
+	squeezed := same(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{SqueezeDims: []int32{1, 2}}, []int{1, 8}, []int{1, 1, 1, 8})
+	squeezed.Outputs[0].Quant = scaled(0.2, 0)
+	try("SQUEEZE other scale", squeezed)
+	expanded := same(schema.BuiltinOperatorEXPAND_DIMS, 1, &schema.ExpandDimsOptionsT{}, []int{1, 1, 8}, []int{1, 8}, scalar(1))
+	expanded.Outputs[0].Quant = scaled(0.2, 0)
+	try("EXPAND_DIMS other scale", expanded)
+	turned := transpose([]int{7, 6}, []int{6, 7}, 1, 0)
+	turned.Outputs[0].Quant = scaled(0.2, 0)
+	try("TRANSPOSE other scale", turned)
 	try("SQUEEZE", same(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{SqueezeDims: []int32{1, 2}}, []int{1, 8}, []int{1, 1, 1, 8}))
 	try("EXPAND_DIMS", same(schema.BuiltinOperatorEXPAND_DIMS, 1, &schema.ExpandDimsOptionsT{}, []int{1, 1, 8}, []int{1, 8}, scalar(1)))
 	try("EXPAND_DIMS to 5", same(schema.BuiltinOperatorEXPAND_DIMS, 1, &schema.ExpandDimsOptionsT{}, []int{1, 1, 2, 3, 4}, []int{1, 2, 3, 4}, scalar(1)))
-	transpose := func(out, in []int, perm ...int) *tflite.Op {
-		return same(schema.BuiltinOperatorTRANSPOSE, 2, &schema.TransposeOptionsT{}, out, in, list(perm...))
-	}
 	try("TRANSPOSE nwhc", transpose([]int{1, 7, 6, 8}, []int{1, 6, 7, 8}, 0, 2, 1, 3))
 	try("TRANSPOSE nchw", transpose([]int{1, 8, 6, 7}, []int{1, 6, 7, 8}, 0, 3, 1, 2))
 	try("TRANSPOSE batch", transpose([]int{7, 2, 6, 8}, []int{2, 6, 7, 8}, 2, 0, 1, 3))
@@ -326,6 +339,10 @@ func shapeCases(try func(string, *tflite.Op)) {
 	try("TRANSPOSE 6", transpose([]int{6, 3, 2, 4, 5, 1}, []int{1, 2, 3, 4, 5, 6}, 5, 2, 1, 3, 4, 0))
 	try("TRANSPOSE int32 nchw", typed(transpose([]int{1, 8, 6, 7}, []int{1, 6, 7, 8}, 0, 3, 1, 2), schema.TensorTypeINT32))
 	try("TRANSPOSE int32 nwhc", typed(transpose([]int{1, 7, 6, 8}, []int{1, 6, 7, 8}, 0, 2, 1, 3), schema.TensorTypeINT32))
+	try("TRANSPOSE int32 nhcw", typed(transpose([]int{6, 2, 7, 8}, []int{2, 6, 7, 8}, 1, 0, 2, 3), schema.TensorTypeINT32))
+	try("TRANSPOSE int32 whn", typed(transpose([]int{7, 6, 2, 8}, []int{2, 6, 7, 8}, 2, 1, 0, 3), schema.TensorTypeINT32))
+	try("TRANSPOSE int32 3", typed(transpose([]int{7, 6, 8}, []int{6, 7, 8}, 1, 0, 2), schema.TensorTypeINT32))
+	try("TRANSPOSE int32 2", typed(transpose([]int{7, 6}, []int{6, 7}, 1, 0), schema.TensorTypeINT32))
 	try("TRANSPOSE int16", typed(transpose([]int{1, 8, 6, 7}, []int{1, 6, 7, 8}, 0, 3, 1, 2), schema.TensorTypeINT16))
 
 	concat := func(axis int, out []int, in ...[]int) *tflite.Op {
@@ -428,6 +445,7 @@ func otherCases(try func(string, *tflite.Op)) {
 	try("SOFTMAX 5", softmax(1, 2, 3, 4, 10))
 	try("SOFTMAX rows 65535", softmax(1, 255, 257, 2))
 	try("SOFTMAX rows 65536", softmax(1, 256, 256, 2))
+	try("SOFTMAX rows 65792", softmax(1, 257, 256, 2))
 	try("LOGISTIC", fixedOut(schema.BuiltinOperatorLOGISTIC, nil, 1./256, -128, 1, 4, 5, 8))
 	try("TANH", fixedOut(schema.BuiltinOperatorTANH, nil, 1./128, 0, 1, 4, 5, 8))
 	try("LOG_SOFTMAX", fixedOut(schema.BuiltinOperatorLOG_SOFTMAX, &schema.LogSoftmaxOptionsT{}, 16./256, 127, 1, 10))
@@ -450,6 +468,11 @@ func otherCases(try func(string, *tflite.Op)) {
 	for _, code := range []schema.BuiltinOperator{schema.BuiltinOperatorEQUAL, schema.BuiltinOperatorGREATER, schema.BuiltinOperatorLESS_EQUAL} {
 		try(code.String(), op(code, 2, nil, &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{1, 4, 5, 8}}, q8(1, 4, 5, 8), q8(1, 4, 5, 8)))
 	}
+	for _, code := range []schema.BuiltinOperator{schema.BuiltinOperatorLOGICAL_AND, schema.BuiltinOperatorLOGICAL_OR} {
+		b := func() *tflite.Tensor { return &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{1, 4, 5, 8}} }
+		try(code.String(), op(code, 1, nil, b(), b(), b()))
+	}
+	try("SELECT", op(schema.BuiltinOperatorSELECT, 1, &schema.SelectOptionsT{}, q8(1, 4, 5, 8), &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{1, 4, 5, 8}}, q8(1, 4, 5, 8), q8(1, 4, 5, 8)))
 	try("SELECT_V2", op(schema.BuiltinOperatorSELECT_V2, 1, &schema.SelectV2OptionsT{}, q8(1, 4, 5, 8), &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{1, 4, 5, 8}}, q8(1, 4, 5, 8), q8(1, 4, 5, 8)))
 	try("SHAPE", op(schema.BuiltinOperatorSHAPE, 1, &schema.ShapeOptionsT{OutType: schema.TensorTypeINT32}, &tflite.Tensor{Type: schema.TensorTypeINT32, Shape: []int{4}}, q8(1, 4, 5, 8)))
 	try("DEQUANTIZE", op(schema.BuiltinOperatorDEQUANTIZE, 2, &schema.DequantizeOptionsT{}, of(schema.TensorTypeFLOAT32, 1, 4, 5, 8), q8(1, 4, 5, 8)))

@@ -49,7 +49,7 @@ func compile(t *testing.T, vela []string, accelerator string, m *tflite.Model) (
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	cmd := exec.Command(vela[0], slices.Concat(vela[1:], []string{"--accelerator-config", accelerator, "--show-cpu-operations", "--output-dir", dir, file})...)
+	cmd := exec.Command(vela[0], slices.Concat(vela[1:], []string{"--accelerator-config", accelerator, "--output-dir", dir, file})...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		_, after, ok := strings.Cut(out.String(), "RuntimeError: ")

@@ -1,0 +1,310 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// channelScales are the variables of equalization: a union-find over the
+// channels of all real activations.
+type channelScales struct {
+	first  map[*tflite.Tensor]int // number of a tensor's first channel
+	parent []int
+	fixed  []bool    // by root
+	least  []float64 // by root: lower bound of s
+	s      []float64 // by root
+}
+
+func newChannelScales(j *job) *channelScales {
+	v := &channelScales{first: map[*tflite.Tensor]int{}}
+	n := 0
+	for _, t := range j.graph.Tensors() {
+		if real(t) && !t.Constant() {
+			v.first[t] = n
+			n += channelCount(t)
+		}
+	}
+	v.parent, v.fixed = make([]int, n), make([]bool, n)
+	v.least, v.s = make([]float64, n), make([]float64, n)
+	for i := range n {
+		v.parent[i], v.s[i] = i, 1
+	}
+	for _, ts := range [][]*tflite.Tensor{j.graph.Inputs, j.graph.Outputs} {
+		for _, t := range ts {
+			v.fix(t)
+		}
+	}
+	for op := range j.float {
+		v.fixAll(op)
+	}
+	for t := range tooFewToKnow(j.graph) {
+		v.fix(t)
+	}
+	return v
+}
+
+// tooFewToKnow are the tensors that made-up inputs say too little of: those with
+// few positions, where a sample gives few values, and those up to nearHead
+// weighted ops before them or before an output, whose channels answer to whole
+// objects. A self-check
+// on made-up inputs is blind there: measured on photographs, scales found for
+// them cost more than all others gain.
+func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
+	depth := map[*tflite.Tensor]int{} // weighted ops from here to an output or a tensor with few positions
+	for _, t := range g.Outputs {
+		depth[t] = 0
+	}
+	for _, op := range slices.Backward(g.Ops) {
+		least := math.MaxInt
+		for _, t := range op.Outputs {
+			if !real(t) {
+				continue
+			}
+			if t.Len() < fewPositions*channelCount(t) {
+				depth[t] = 0
+			}
+			if d, ok := depth[t]; ok {
+				least = min(least, d)
+			}
+		}
+		if least == math.MaxInt {
+			continue
+		}
+		if spec(op).filter != nil {
+			least++
+		}
+		for _, t := range op.Inputs {
+			if d, ok := depth[t]; real(t) && (!ok || least < d) {
+				depth[t] = least
+			}
+		}
+	}
+	few := map[*tflite.Tensor]bool{}
+	for t, d := range depth {
+		if d <= nearHead {
+			few[t] = true
+		}
+	}
+	return few
+}
+
+const (
+	fewPositions = 16
+	nearHead     = 2
+)
+
+func (v *channelScales) root(i int) int {
+	for v.parent[i] != i {
+		v.parent[i] = v.parent[v.parent[i]]
+		i = v.parent[i]
+	}
+	return i
+}
+
+func (v *channelScales) join(i, k int) {
+	i, k = v.root(i), v.root(k)
+	if i == k {
+		return
+	}
+	v.parent[k] = i
+	v.fixed[i] = v.fixed[i] || v.fixed[k]
+	v.least[i] = math.Max(v.least[i], v.least[k])
+}
+
+func (v *channelScales) fix(t *tflite.Tensor) {
+	if first, ok := v.first[t]; ok {
+		for c := range channelCount(t) {
+			v.fixed[v.root(first+c)] = true
+		}
+	}
+}
+
+func (v *channelScales) fixAll(op *tflite.Op) {
+	for _, t := range op.Inputs {
+		v.fix(t)
+	}
+	for _, t := range op.Outputs {
+		v.fix(t)
+	}
+}
+
+// of returns the variable of channel c of t.
+func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.root(v.first[t] + c) }
+
+// tie joins or fixes the variables of one op's operands.
+func (v *channelScales) tie(op *tflite.Op) {
+	s := spec(op)
+	if s.filter != nil {
+		// Weights take any scale on either side, but a bound activation other
+		// than RELU and RELU6 takes none.
+		if activation(op) == schema.ActivationFunctionTypeRELU_N1_TO_1 {
+			v.fix(op.Outputs[0])
+		}
+		return
+	}
+	if s.channels == nil || !s.channels(v, op) {
+		v.fixAll(op)
+	}
+}
+
+// boundByCaps sets the lower bounds that keep RELU6 exact.
+func (v *channelScales) boundByCaps(j *job) {
+	for _, op := range j.graph.Ops {
+		if op.Code == schema.BuiltinOperatorRELU6 {
+			v.fixAll(op)
+			continue
+		}
+		if activation(op) != schema.ActivationFunctionTypeRELU6 {
+			continue
+		}
+		t := op.Outputs[0]
+		if _, ok := v.first[t]; !ok {
+			continue
+		}
+		for c, m := range j.stats[t].pre {
+			i := v.of(t, c)
+			reach := reachOf(m)
+			if reach >= 6 {
+				v.fixed[i] = true
+			}
+			v.least[i] = math.Max(v.least[i], reach/6)
+		}
+	}
+}
+
+// reachOf is how far up a channel is taken to go on real inputs: made-up ones
+// are known to excite deep channels too little, so the largest value seen is not
+// trusted alone.
+func reachOf(m moments) float64 {
+	return math.Max(m.hi*capMargin, m.mean+capDeviations*m.deviation())
+}
+
+const (
+	capMargin     = 1.25
+	capDeviations = 6
+)
+
+// Rules by which operators pass scales on. Each returns false where the
+// operands do not allow it.
+
+// passThrough ties equal channels of all real operands: what works on each
+// channel alone and commutes with positive factors, and ADD. Operands with one
+// channel fewer axes are broadcast; constants are scaled along (see apply).
+func passThrough(v *channelScales, op *tflite.Op) bool {
+	out := op.Outputs[0]
+	n := channelCount(out)
+	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
+		for _, t := range ts {
+			if real(t) && channelCount(t) != n {
+				return false
+			}
+		}
+	}
+	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
+		for _, t := range ts {
+			if !real(t) || t.Constant() {
+				continue
+			}
+			for c := range n {
+				v.join(v.first[out]+c, v.first[t]+c)
+			}
+		}
+	}
+	return true
+}
+
+// spatial is passThrough for ops with one real input whose other operands or
+// options must leave the channel axis alone.
+func overSpace(v *channelScales, op *tflite.Op) bool {
+	in, out := op.Inputs[0], op.Outputs[0]
+	if len(in.Shape) != len(out.Shape) || len(in.Shape) < 2 || !real(in) || in.Constant() {
+		return false
+	}
+	return passThrough(v, op)
+}
+
+// reducedSpace is for MEAN and the like: axes must not hold the channel axis.
+func reducedSpace(v *channelScales, op *tflite.Op) bool {
+	in := op.Inputs[0]
+	for _, a := range op.Inputs[1].Ints() {
+		if a == -1 || a == len(in.Shape)-1 {
+			return false
+		}
+	}
+	return real(in) && !in.Constant() && passThrough(v, op)
+}
+
+// padded is for PAD: zeros are zeros at any scale. New channels are free.
+func paddedZeros(v *channelScales, op *tflite.Op) bool {
+	in, out, p := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
+	if len(p) != 2*len(in.Shape) || in.Constant() {
+		return false
+	}
+	before := p[len(p)-2]
+	for c := range channelCount(in) {
+		v.join(v.first[out]+before+c, v.first[in]+c)
+	}
+	return true
+}
+
+// flattened is for RESHAPE and SQUEEZE: element i of the new channel axis was
+// channel i mod C.
+func flattened(v *channelScales, op *tflite.Op) bool {
+	in, out := op.Inputs[0], op.Outputs[0]
+	n, m := channelCount(in), channelCount(out)
+	if m%n != 0 || in.Constant() {
+		return false
+	}
+	for c := range m {
+		v.join(v.first[out]+c, v.first[in]+c%n)
+	}
+	return true
+}
+
+// stacked is for CONCATENATION: along channels by slices, along other axes as
+// passThrough.
+func stacked(v *channelScales, op *tflite.Op) bool {
+	out := op.Outputs[0]
+	o, ok := op.Options.(*schema.ConcatenationOptionsT)
+	if !ok {
+		return false
+	}
+	axis := int(o.Axis)
+	if axis >= 0 {
+		axis -= len(out.Shape)
+	}
+	if axis != -1 {
+		return passThrough(v, op)
+	}
+	at := 0
+	for _, t := range op.Inputs {
+		if !real(t) || t.Constant() {
+			return false
+		}
+		for c := range channelCount(t) {
+			v.join(v.first[out]+at+c, v.first[t]+c)
+		}
+		at += channelCount(t)
+	}
+	return true
+}
+
+// gated is for MUL: a factor that nothing scales leaves the other operand's
+// scale to the product.
+func gated(v *channelScales, op *tflite.Op) bool {
+	a, b, out := op.Inputs[0], op.Inputs[1], op.Outputs[0]
+	if a.Constant() || len(a.Shape) < len(b.Shape) || !b.Constant() && a.Len() < b.Len() {
+		a, b = b, a
+	}
+	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && activation(op) != schema.ActivationFunctionTypeRELU {
+		return false
+	}
+	v.fix(b)
+	for c := range channelCount(out) {
+		v.join(v.first[out]+c, v.first[a]+c)
+	}
+	return true
+}

@@ -1,0 +1,421 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/tflite"
+)
+
+// block is a set of tensors whose channels are tied together and must be solved
+// for at once.
+type block struct {
+	v       *channelScales
+	tensors []*tflite.Tensor
+	gain    float64 // so far, in dB
+
+	vars    []int            // free variables
+	index   map[int]int      // variable → place in vars
+	ranges  [][]channelRange // [tensor][channel]
+	readers []*reader        // weighted ops that read a tensor of the block
+	writers []*writer        // weighted ops that write one
+}
+
+type channelRange struct {
+	place  int // in vars, or −1 for a fixed channel
+	lo, hi float64
+}
+
+// reader is a weighted op as seen from its input: what noise there does to its
+// output, in units of each output channel's own variance.
+type reader struct {
+	perTensor bool
+	gain      []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
+	place     []int       // by input channel: place, or −1
+	variance  []float64   // by input channel: of the input; its mean is corrected in the bias
+	largest   [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
+	weight    []float64   // by row of largest: what one unit of weight noise costs
+	spread    []float64   // depthwise: by channel, likewise
+}
+
+// writer is a weighted op as seen from its output, with one scale for all its
+// weights: rows that are scaled down lose precision.
+type writer struct {
+	place   []int     // by output channel
+	largest []float64 // by output channel: largest |w|
+	input   float64   // Σ over taps of the input's variance
+}
+
+func (b *block) names() []string {
+	var names []string
+	for _, t := range b.tensors {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// blocks groups the tensors by shared variables.
+func (v *channelScales) blocks(j *job) []*block {
+	owner := map[int]*block{} // by variable
+	var all []*block
+	merge := func(a, b *block) *block {
+		if a == b {
+			return a
+		}
+		a.tensors = append(a.tensors, b.tensors...)
+		b.tensors = nil
+		for i, o := range owner {
+			if o == b {
+				owner[i] = a
+			}
+		}
+		return a
+	}
+	for _, t := range j.graph.Tensors() {
+		if _, ok := v.first[t]; !ok || j.stats[t] == nil {
+			continue
+		}
+		var mine *block
+		for c := range channelCount(t) {
+			i := v.of(t, c)
+			if v.fixed[i] {
+				continue
+			}
+			if b := owner[i]; b != nil {
+				if mine == nil {
+					mine = b
+				} else {
+					mine = merge(b, mine)
+				}
+			}
+		}
+		if mine == nil {
+			mine = &block{v: v}
+			all = append(all, mine)
+		}
+		mine.tensors = append(mine.tensors, t)
+		for c := range channelCount(t) {
+			if i := v.of(t, c); !v.fixed[i] {
+				owner[i] = mine
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(b *block) bool { return len(b.tensors) == 0 })
+}
+
+// place returns where channel c of t stands in the block's variables, −1 if it
+// is fixed.
+func (b *block) place(t *tflite.Tensor, c int) int {
+	i := b.v.of(t, c)
+	p, ok := b.index[i]
+	if !ok || b.v.fixed[i] {
+		return -1
+	}
+	return p
+}
+
+// measure gathers what the objective needs from weights and statistics as they
+// are now; false if there is nothing to gain.
+func (b *block) measure(j *job) bool {
+	b.index, b.vars, b.ranges, b.readers, b.writers = map[int]int{}, nil, nil, nil, nil
+	mine := map[*tflite.Tensor]bool{}
+	for _, t := range b.tensors {
+		mine[t] = true
+		var r []channelRange
+		for c, m := range j.stats[t].channels {
+			if i := b.v.of(t, c); !b.v.fixed[i] {
+				if _, ok := b.index[i]; !ok {
+					b.index[i] = len(b.vars)
+					b.vars = append(b.vars, i)
+				}
+			}
+			r = append(r, channelRange{b.place(t, c), math.Min(m.lo, 0), math.Max(m.hi, 0)})
+		}
+		b.ranges = append(b.ranges, r)
+	}
+	if len(b.vars) < 2 {
+		return false
+	}
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || j.float[op] != "" {
+			continue
+		}
+		if mine[op.Inputs[f.input]] {
+			b.readers = append(b.readers, b.newReader(j, op, f))
+		}
+		if mine[op.Outputs[0]] && (j.opts.PerTensor || f.perTensor) {
+			b.writers = append(b.writers, b.newWriter(j, op, f))
+		}
+	}
+	return len(b.readers) > 0
+}
+
+func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
+	in, w := op.Inputs[f.input], op.Inputs[f.weights]
+	channels := channelCount(in)
+	r := &reader{perTensor: j.opts.PerTensor || f.perTensor, gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
+	for c, m := range j.stats[in].channels {
+		r.variance[c] = m.square / math.Max(m.n, 1)
+		r.place[c] = b.place(in, c)
+	}
+	lay := layoutOf(w, f.out)
+	output := outputVariances(j.stats[op.Outputs[0]].pre)
+	rows := lay.channels
+	if f.in < 0 {
+		rows = 1
+		r.spread = make([]float64, channels)
+	}
+	r.largest, r.weight = make([][]float32, rows), make([]float64, rows)
+	for o := range rows {
+		r.largest[o] = make([]float32, channels)
+	}
+	for i, x := range w.Floats() {
+		o, c := lay.channel(i), inputChannel(op, f, i)
+		p := r.place[c]
+		if p < 0 {
+			p = len(b.vars)
+		}
+		r.gain[p] += float64(x) * float64(x) / output[o]
+		if f.in < 0 {
+			r.spread[c] += 1 / output[o]
+			r.largest[0][c] = max(r.largest[0][c], float32(math.Abs(float64(x))))
+			continue
+		}
+		if c == 0 {
+			r.weight[o] += 1 / output[o] // one for each tap
+		}
+		r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(float64(x))))
+	}
+	return r
+}
+
+// outputVariances are the variances by which noise at an op's output is judged.
+// A channel that hardly varies counts as one that varies a little.
+func outputVariances(channels []moments) []float64 {
+	v := make([]float64, len(channels))
+	average := 1e-30
+	for o, m := range channels {
+		v[o] = m.square / math.Max(m.n, 1)
+		average += v[o] / float64(len(v))
+	}
+	for o := range v {
+		v[o] = math.Max(v[o], leastVariance*average)
+	}
+	return v
+}
+
+const leastVariance = 1e-2
+
+func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
+	in, out, w := op.Inputs[f.input], op.Outputs[0], op.Inputs[f.weights]
+	lay := layoutOf(w, f.out)
+	wr := &writer{place: make([]int, lay.channels), largest: channelMax(w.Floats(), lay)}
+	for o := range wr.place {
+		wr.place[o] = b.place(out, o)
+	}
+	for i := range w.Len() {
+		m := j.stats[in].channels[inputChannel(op, f, i)]
+		wr.input += m.square / math.Max(m.n, 1) / float64(lay.channels)
+	}
+	return wr
+}
+
+// cost is the expected noise at all readers' outputs, relative to their
+// variances, for scales s:
+//
+//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  Σ_o δ_o²/12 · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c
+//
+// Δ_t is the step of tensor t at its scaled range, g the readers' gains, δ_o the
+// step of output channel o's weights at their scaled range (one for all channels
+// with per-tensor weights), V the input's variance. The last term is the weight
+// noise of the ops that write the block, U their input's variance, with
+// per-tensor weights only: one scale per channel follows any s.
+func (b *block) cost(s []float64) float64 {
+	gain := 0.0
+	for _, r := range b.readers {
+		for p, g := range r.gain[:len(s)] {
+			gain += g * s[p] * s[p]
+		}
+		gain += r.gain[len(s)]
+	}
+	total := 0.0
+	for _, ranges := range b.ranges {
+		lo, hi := 0.0, 0.0
+		for _, c := range ranges {
+			k := 1 / at(s, c.place)
+			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
+		}
+		step := (hi - lo) / 255
+		total += step * step / 12 * gain
+	}
+	for _, w := range b.writers {
+		largest := 0.0
+		for o, m := range w.largest {
+			largest = math.Max(largest, m/at(s, w.place[o]))
+		}
+		step := largest / 127
+		total += step * step / 12 * w.input * gain
+	}
+	for _, r := range b.readers {
+		total += r.weightNoise(s)
+	}
+	return total
+}
+
+func at(s []float64, place int) float64 {
+	if place < 0 {
+		return 1
+	}
+	return s[place]
+}
+
+func (r *reader) weightNoise(s []float64) float64 {
+	k := make([]float32, len(r.place))
+	power := 0.0
+	for c, p := range r.place {
+		x := at(s, p)
+		k[c] = float32(x)
+		if r.spread != nil {
+			power += r.variance[c] / (x * x) * r.spread[c]
+		} else {
+			power += r.variance[c] / (x * x)
+		}
+	}
+	if r.spread != nil && !r.perTensor {
+		return 0 // one channel each: its own scale follows any s
+	}
+	all := float32(0)
+	total, weights := 0.0, 0.0
+	for o, row := range r.largest {
+		m := float32(0)
+		for c, x := range row {
+			m = max(m, x*k[c])
+		}
+		all = max(all, m)
+		step := float64(m) / 127
+		total += r.weight[o] * step * step / 12
+		weights += r.weight[o]
+	}
+	if r.perTensor {
+		step := float64(all) / 127
+		if r.spread != nil {
+			weights = 1
+		}
+		total = weights * step * step / 12
+	}
+	return total * power
+}
+
+// solve looks for s = R^α · r₁^β · r₂^−γ of least cost: R the channels' ranges
+// (α = 1 gives all one range, best for the activation), r₁ and r₂ those of the
+// weights before and behind (β = γ = ½ is the paper's equation 11). It sets the
+// block's scales and returns the gain in dB, 0 if it leaves things as they are.
+func (b *block) solve() float64 {
+	n := len(b.vars)
+	reach, before, behind := make([]float64, n), make([]float64, n), make([]float64, n)
+	for _, ranges := range b.ranges {
+		for _, c := range ranges {
+			note(reach, c.place, c.hi-c.lo)
+		}
+	}
+	for _, w := range b.writers {
+		for o, m := range w.largest {
+			note(before, w.place[o], m)
+		}
+	}
+	for _, r := range b.readers {
+		for _, row := range r.largest {
+			for c, m := range row {
+				note(behind, r.place[c], float64(m))
+			}
+		}
+	}
+	normalize1(reach)
+	normalize1(before)
+	normalize1(behind)
+	candidate := func(e [3]float64) []float64 {
+		s := make([]float64, n)
+		for p := range s {
+			s[p] = math.Pow(reach[p], e[0]) * math.Pow(before[p], e[1]) * math.Pow(behind[p], -e[2])
+			s[p] = math.Max(1/maxScale, math.Min(maxScale, s[p]))
+			s[p] = math.Max(s[p], b.v.least[b.vars[p]])
+		}
+		return s
+	}
+	start := b.cost(ones(n))
+	var best [3]float64
+	least := start
+	for step := 0.5; step >= 0.125; step /= 2 {
+		for improved := true; improved; {
+			improved = false
+			for k := range best {
+				if k == 1 && len(b.writers) == 0 {
+					continue
+				}
+				for _, d := range []float64{step, -step} {
+					e := best
+					e[k] += d
+					if e[k] < 0 || e[k] > 1 {
+						continue
+					}
+					if c := b.cost(candidate(e)); c < least {
+						best, least, improved = e, c, true
+					}
+				}
+			}
+		}
+	}
+	pays := paysPerTensor
+	if len(b.writers) == 0 {
+		pays = paysPerChannel
+	}
+	if !(start > least*math.Pow(10, pays/10)) {
+		return 0
+	}
+	for p, s := range candidate(best) {
+		b.v.s[b.vars[p]] = s
+	}
+	return 10 * math.Log10(start/least)
+}
+
+// note raises v[place] to x.
+func note(v []float64, place int, x float64) {
+	if place >= 0 {
+		v[place] = math.Max(v[place], x)
+	}
+}
+
+// normalize1 divides by the largest entry and bounds the others from below;
+// channels that are dead are left alone.
+func normalize1(v []float64) {
+	largest := slices.Max(v)
+	for i := range v {
+		if largest == 0 || v[i] == 0 {
+			v[i] = 1
+			continue
+		}
+		v[i] = math.Max(v[i]/largest, minReach)
+	}
+}
+
+const (
+	minReach = 1.0 / 1024 // bounds s: channels below it are as good as dead
+	maxScale = 1 << 10
+
+	// Least gain in dB for which a block is scaled. What is known of ranges is
+	// made up; equal ranges leave no channel room for what was not seen. Per-tensor
+	// weights gain so much that this matters little; per-channel ones need only
+	// the worst activations mended.
+	paysPerTensor  = 0.5
+	paysPerChannel = 6
+)
+
+func ones(n int) []float64 {
+	s := make([]float64, n)
+	for i := range s {
+		s[i] = 1
+	}
+	return s
+}
