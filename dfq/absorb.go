@@ -20,6 +20,10 @@ import (
 // Zero padding would pad x' with the wrong constant, so every reader must be a
 // filter without it. RELU6 caps x' at 6 and so x at 6 + c: only channels that do
 // not reach the cap are taken.
+//
+// Not done unless asked for: where made-up inputs excite a channel always and
+// real ones do not, the answer is lost. On MNIST digits, mostly black, it cost a
+// small classifier 31 dB and 8 points; on no model measured did it gain.
 func absorbBias(j *job) error {
 	uses := j.graph.Uses()
 	for _, op := range j.graph.Ops {

@@ -145,9 +145,21 @@ func (v *channelScales) tie(op *tflite.Op) {
 		}
 		return
 	}
-	if s.channels == nil || !s.channels(v, op) {
+	if s.channels == nil || !commutes(op) || !s.channels(v, op) {
 		v.fixAll(op)
 	}
+}
+
+// commutes reports whether a positive factor may pass op at all: it computes
+// with real numbers, and nothing in it is of a size of its own.
+func commutes(op *tflite.Op) bool {
+	switch {
+	case !real(op.Outputs[0]), activation(op) == schema.ActivationFunctionTypeRELU_N1_TO_1:
+		return false
+	case op.Code == schema.BuiltinOperatorPRELU:
+		return op.Inputs[1].Constant()
+	}
+	return true
 }
 
 // boundByCaps sets the lower bounds that keep RELU6 exact.
@@ -234,7 +246,7 @@ func reducedSpace(v *channelScales, op *tflite.Op) bool {
 			return false
 		}
 	}
-	return real(in) && !in.Constant() && passThrough(v, op)
+	return real(in) && !in.Constant() && op.Inputs[1].Constant() && passThrough(v, op)
 }
 
 // padded is for PAD: zeros are zeros at any scale. New channels are free.
@@ -244,6 +256,9 @@ func paddedZeros(v *channelScales, op *tflite.Op) bool {
 		return false
 	}
 	before := p[len(p)-2]
+	if before < 0 || before+channelCount(in) > channelCount(out) {
+		return false
+	}
 	for c := range channelCount(in) {
 		v.join(v.first[out]+before+c, v.first[in]+c)
 	}
@@ -281,9 +296,12 @@ func stacked(v *channelScales, op *tflite.Op) bool {
 	}
 	at := 0
 	for _, t := range op.Inputs {
-		if !real(t) || t.Constant() {
+		if at += channelCount(t); !real(t) || t.Constant() || at > channelCount(out) {
 			return false
 		}
+	}
+	at = 0
+	for _, t := range op.Inputs {
 		for c := range channelCount(t) {
 			v.join(v.first[out]+at+c, v.first[t]+c)
 		}

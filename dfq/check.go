@@ -3,10 +3,12 @@ package dfq
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -168,15 +170,16 @@ func filterNotConstant(op *tflite.Op) string {
 }
 
 // checkScales finds the ops whose kernels cannot work at the scales that their
-// inputs have got, all at once.
+// operands have got, all at once.
 func checkScales(j *job) error {
 	var unsupported []UnsupportedOp
 	for _, op := range j.graph.Ops {
-		reason := ""
-		for _, t := range op.Inputs {
-			if r := spec(op).reads; r[1] > 0 && j.float[op] == "" && real(t) && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
-				reason = fmt.Sprintf("its int8 kernel takes scales from %g to below %g, and operand %q has %g", r[0], r[1], t.Name, scaleOf(t))
-			}
+		if j.float[op] != "" {
+			continue
+		}
+		reason := unreadable(op)
+		if f := spec(op).filter; f != nil {
+			reason = beyondShifts(op, f)
 		}
 		if reason == "" {
 			continue
@@ -194,6 +197,35 @@ func checkScales(j *job) error {
 	}
 	j.report.Float = append(j.report.Float, unsupported...)
 	return nil
+}
+
+// unreadable says which input's scale op's kernel cannot read.
+func unreadable(op *tflite.Op) string {
+	r := spec(op).reads
+	for _, t := range op.Inputs {
+		if r[1] > 0 && real(t) && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
+			return fmt.Sprintf("its int8 kernel takes scales from %g to below %g, and operand %q has %g", r[0], r[1], t.Name, scaleOf(t))
+		}
+	}
+	return ""
+}
+
+// beyondShifts says whether weights or biases are so large beside the output's
+// scale that the kernel cannot hold the factor between them, as only damaged
+// ones are.
+func beyondShifts(op *tflite.Op, f *filter) string {
+	w, input, output := op.Inputs[f.weights], float64(scaleOf(op.Inputs[f.input])), float64(scaleOf(op.Outputs[0]))
+	largest := 0.0
+	for _, b := range channelMax(w.Floats(), layoutOf(w, f.out)) {
+		largest = math.Max(largest, input*b/affine.QMaxWeight)
+	}
+	for _, b := range op.Inputs[f.bias].Floats() {
+		largest = math.Max(largest, math.Abs(float64(b))/(1<<30))
+	}
+	if largest/output >= 1<<28 {
+		return fmt.Sprintf("its weights or biases are beyond what a kernel can scale down to its output's range: a factor of %.2g", largest/output)
+	}
+	return ""
 }
 
 func opName(op *tflite.Op) string {

@@ -21,6 +21,12 @@ type OutputDiff struct {
 	SQNR      float64 `json:"sqnr_db"`    // 10·log10(Σ want² / Σ (want−got)²); 200 for equal outputs
 	MeanError float64 `json:"mean_error"` // mean |want−got|
 	MaxError  float64 `json:"max_error"`  // largest |want−got|
+
+	// NotFinite counts the values that are NaN or infinite on one side only, or
+	// not alike. If there are any, the SQNR is −200 and the errors are the
+	// largest float64.
+	NotFinite int `json:"not_finite"`
+
 	// Agreement is the share of positions whose largest entry along the last
 	// axis is the same: of images for a classifier, of pixels for a
 	// segmentation. It is −1 for an output whose last axis has one entry.
@@ -34,6 +40,7 @@ const equalSQNR = 200
 type errorSums struct {
 	signal, noise, abs, max float64
 	n, positions, agreed    int
+	notFinite               int
 }
 
 // Compare runs n samples through both models, in parallel, and measures how far
@@ -137,23 +144,46 @@ func inParallel(n int, work func(next func() (int, bool)) error) error {
 }
 
 func (s *errorSums) add(want, got []float32, channels int) {
+	s.n += len(want)
 	for i, x := range want {
+		if same, finite := alike(x, got[i]); same && !finite {
+			continue
+		} else if !finite {
+			s.notFinite++
+			continue
+		}
 		e := float64(x) - float64(got[i])
 		s.signal += float64(x) * float64(x)
 		s.noise += float64(e * e)
 		s.abs += math.Abs(e)
 		s.max = math.Max(s.max, math.Abs(e))
 	}
-	s.n += len(want)
 	if channels < 2 {
 		return
 	}
 	for p := 0; p+channels <= len(want); p += channels {
 		s.positions++
-		if ArgMax(want[p:p+channels]) == ArgMax(got[p:p+channels]) {
+		if agrees(want[p:p+channels], got[p:p+channels]) {
 			s.agreed++
 		}
 	}
+}
+
+// alike reports whether two numbers are the same, NaN being the same as NaN,
+// and whether both are finite.
+func alike(x, y float32) (same, finite bool) {
+	return x == y || x != x && y != y, !notFinite(x) && !notFinite(y)
+}
+
+// agrees reports whether two rows have their largest entry at one place. A NaN
+// on one side only is no agreement.
+func agrees(want, got []float32) bool {
+	for i, x := range want {
+		if (x != x) != (got[i] != got[i]) {
+			return false
+		}
+	}
+	return ArgMax(want) == ArgMax(got)
 }
 
 func (s *errorSums) join(o errorSums) {
@@ -164,15 +194,19 @@ func (s *errorSums) join(o errorSums) {
 	s.n += o.n
 	s.positions += o.positions
 	s.agreed += o.agreed
+	s.notFinite += o.notFinite
 }
 
 func (s *errorSums) diff(name string) OutputDiff {
-	d := OutputDiff{Name: name, SQNR: sqnr(s.signal, s.noise), MaxError: s.max, Agreement: -1}
+	d := OutputDiff{Name: name, SQNR: sqnr(s.signal, s.noise), MaxError: s.max, Agreement: -1, NotFinite: s.notFinite}
 	if s.n > 0 {
 		d.MeanError = s.abs / float64(s.n)
 	}
 	if s.positions > 0 {
 		d.Agreement = float64(s.agreed) / float64(s.positions)
+	}
+	if s.notFinite > 0 {
+		d.SQNR, d.MeanError, d.MaxError = -equalSQNR, math.MaxFloat64, math.MaxFloat64
 	}
 	return d
 }
@@ -188,11 +222,12 @@ func sqnr(signal, noise float64) float64 {
 	return math.Max(-equalSQNR, math.Min(equalSQNR, 10*math.Log10(signal/noise)))
 }
 
-// ArgMax is the index of the first largest entry.
+// ArgMax is the index of the first largest entry, 0 if there is none. NaN is
+// less than any number.
 func ArgMax(v []float32) int {
 	best := 0
 	for i, x := range v {
-		if x > v[best] {
+		if x > v[best] || v[best] != v[best] && x == x {
 			best = i
 		}
 	}

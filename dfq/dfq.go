@@ -38,9 +38,11 @@ type Options struct {
 	// [sample][input], in the real domain.
 	Calibration [][][]float32
 
-	NoEqualize bool // leave out cross-layer equalization
-	NoAbsorb   bool // leave out high-bias absorption
-	NoCorrect  bool // leave out bias correction and sum-preserving rounding
+	NoEqualize bool // leave out cross-layer equalization, which per-tensor weights need
+	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
+
+	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
+	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
 
 	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
 	Seed       uint64 // of the made-up inputs
@@ -95,17 +97,24 @@ type pass struct {
 	skip func(*Options) bool // nil: always runs
 }
 
-func noEqualize(o *Options) bool { return o.NoEqualize }
-func noAbsorb(o *Options) bool   { return o.NoAbsorb }
+// noEqualize: one scale per channel follows any channel's range, so weights need
+// no equalization then, and measured on photographs its activations gain nothing
+// from it that sure knowledge of their ranges would not be needed for.
+func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
+func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
+func noAbsorb(o *Options) bool   { return !o.Absorb }
 func noCorrect(o *Options) bool  { return o.NoCorrect }
 
+// passes is what Quantize does, in order.
 var passes = [...]pass{
 	{name: "normalize", run: normalize, work: 0.02},                           // float constants, explicit biases, one owner per constant
 	{name: "check support", run: checkSupport},                                // all bad ops at once
+	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                   // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
-	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // what a channel always adds, into the biases behind
-	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // channels against each other, exact in float
+	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
+	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
+	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
@@ -119,6 +128,7 @@ var passes = [...]pass{
 
 // job is what passes share. Each field names the pass that fills it.
 type job struct {
+	source *tflite.Model // as it was handed in
 	model  *tflite.Model
 	graph  *tflite.Graph // model.Graphs[0]
 	opts   *Options
@@ -170,7 +180,7 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 		return nil, err
 	}
 	model := m.Clone()
-	return &job{model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}, nil
+	return &job{source: m, model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}, nil
 }
 
 // runPass runs one pass and checks what it leaves: a graph that is not valid

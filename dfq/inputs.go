@@ -12,7 +12,7 @@ import (
 	"dfq/tflite/metadata"
 )
 
-const defaultSamples = 32
+const defaultSamples = 64
 
 // findInputRanges settles what real numbers each input holds, and makes the
 // inputs that statistics are drawn from.

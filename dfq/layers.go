@@ -15,7 +15,7 @@ type LayerDiff struct {
 	Index     int     `json:"index"` // of the op in the INT8 model
 	Op        string  `json:"op"`
 	Name      string  `json:"name"`
-	SQNR      float64 `json:"sqnr_db"`
+	SQNR      float64 `json:"sqnr_db"`    // −200 if a value is NaN or infinite
 	MeanShift float64 `json:"mean_shift"` // root mean square over channels of the mean error, over their deviation
 	Saturated float64 `json:"saturated"`  // share of values at an end of the int8 range
 }
@@ -36,7 +36,7 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 	for i, op := range int8.Graphs[0].Ops {
 		for _, t := range op.Outputs {
 			f := byName[t.Name]
-			if f == nil || t.Type != schema.TensorTypeINT8 || f.Len() != t.Len() {
+			if f == nil || t.Type != schema.TensorTypeINT8 || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 || f.Len() != t.Len() {
 				continue
 			}
 			want, got = append(want, f), append(got, t)
@@ -106,6 +106,7 @@ type layerSums struct {
 	channels  []channelSums
 	n         int
 	saturated int
+	notFinite int
 }
 
 type channelSums struct{ n, w, g, ww, wg, gg float64 }
@@ -116,6 +117,10 @@ func (s *layerSums) add(want, got []float32, channels int, q affine.Params) {
 	}
 	lo, hi := q.Range()
 	for i, x := range want {
+		if _, finite := alike(x, got[i]); !finite {
+			s.notFinite++
+			continue
+		}
 		w, g := float64(x), float64(got[i])
 		c := &s.channels[i%channels]
 		c.n++
@@ -146,11 +151,15 @@ func (s *layerSums) join(o layerSums) {
 	}
 	s.n += o.n
 	s.saturated += o.saturated
+	s.notFinite += o.notFinite
 }
 
 func (s *layerSums) fill(d *LayerDiff) {
 	var signal, noise, shift, variance float64
 	for _, c := range s.channels {
+		if c.n == 0 {
+			continue
+		}
 		k := 1.0
 		if c.gg > 0 && c.wg > 0 {
 			k = c.wg / c.gg
@@ -163,5 +172,8 @@ func (s *layerSums) fill(d *LayerDiff) {
 	}
 	d.SQNR = sqnr(signal, noise)
 	d.MeanShift = math.Sqrt(shift / math.Max(variance, 1e-30))
+	if s.notFinite > 0 {
+		d.SQNR, d.MeanShift = -equalSQNR, math.MaxFloat64
+	}
 	d.Saturated = float64(s.saturated) / math.Max(1, float64(s.n))
 }

@@ -37,6 +37,9 @@ func lower(j *job) error {
 	for k, t := range j.graph.Outputs {
 		// What a float op computes is not rounded at the boundary.
 		if f := l.float[t]; f != nil && written[t] {
+			if outputs[t] == nil { // the name that callers know stays outside
+				f.Name, t.Name = t.Name, t.Name+"_int8"
+			}
 			outputs[t], j.graph.Outputs[k] = f, f
 		}
 	}

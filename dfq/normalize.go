@@ -43,6 +43,9 @@ func normalize(j *job) error {
 	g := j.graph
 	dropRanges(g)
 	ref.Fold(g)
+	if err := trueShapes(g); err != nil {
+		return err
+	}
 	removeDeadOps(g)
 	unshareConstants(g)
 	j.report.Fused = fuseActivations(g)
@@ -212,6 +215,20 @@ func float16(h uint16) float32 {
 		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
 	}
 	return math.Float32frombits(sign | uint32(exp+127-15)<<23 | frac<<13)
+}
+
+// trueShapes records the shapes that tensors have when the graph runs. A file's
+// own are nearly always right; an interpreter does not look at them.
+func trueShapes(g *tflite.Graph) error {
+	shapes := ref.Shapes(g)
+	for _, op := range g.Ops {
+		for _, t := range op.Outputs {
+			if shape, ok := shapes[t]; ok && !slices.Equal(shape, t.Shape) {
+				t.Shape, t.Signature = shape, nil
+			}
+		}
+	}
+	return checkSizes(g)
 }
 
 // removeDeadOps drops ops whose outputs nobody reads. Ops that dfq does not

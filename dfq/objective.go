@@ -29,17 +29,16 @@ type channelRange struct {
 // reader is a weighted op as seen from its input: what noise there does to its
 // output, in units of each output channel's own variance.
 type reader struct {
-	perTensor bool
-	gain      []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
-	place     []int       // by input channel: place, or −1
-	variance  []float64   // by input channel: of the input; its mean is corrected in the bias
-	largest   [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
-	weight    []float64   // by row of largest: what one unit of weight noise costs
-	spread    []float64   // depthwise: by channel, likewise
+	gain     []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
+	place    []int       // by input channel: place, or −1
+	variance []float64   // by input channel: of the input; its mean is corrected in the bias
+	largest  [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
+	weight   []float64   // by row of largest: what one unit of weight noise costs
+	spread   []float64   // depthwise: by channel, likewise
 }
 
-// writer is a weighted op as seen from its output, with one scale for all its
-// weights: rows that are scaled down lose precision.
+// writer is a weighted op as seen from its output: rows that are scaled down lose
+// precision, since all share one scale.
 type writer struct {
 	place   []int     // by output channel
 	largest []float64 // by output channel: largest |w|
@@ -145,7 +144,7 @@ func (b *block) measure(j *job) bool {
 		if mine[op.Inputs[f.input]] {
 			b.readers = append(b.readers, b.newReader(j, op, f))
 		}
-		if mine[op.Outputs[0]] && (j.opts.PerTensor || f.perTensor) {
+		if mine[op.Outputs[0]] {
 			b.writers = append(b.writers, b.newWriter(j, op, f))
 		}
 	}
@@ -155,7 +154,7 @@ func (b *block) measure(j *job) bool {
 func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 	in, w := op.Inputs[f.input], op.Inputs[f.weights]
 	channels := channelCount(in)
-	r := &reader{perTensor: j.opts.PerTensor || f.perTensor, gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
+	r := &reader{gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
 	for c, m := range j.stats[in].channels {
 		r.variance[c] = m.square / math.Max(m.n, 1)
 		r.place[c] = b.place(in, c)
@@ -225,13 +224,12 @@ func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
 // cost is the expected noise at all readers' outputs, relative to their
 // variances, for scales s:
 //
-//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  Σ_o δ_o²/12 · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c
+//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  δ_r²/12 · Σ_o 1/v_o · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c
 //
-// Δ_t is the step of tensor t at its scaled range, g the readers' gains, δ_o the
-// step of output channel o's weights at their scaled range (one for all channels
-// with per-tensor weights), V the input's variance. The last term is the weight
-// noise of the ops that write the block, U their input's variance, with
-// per-tensor weights only: one scale per channel follows any s.
+// Δ_t is the step of tensor t at its scaled range, g the readers' gains; δ_r is
+// the step of a reader's weights at their scaled range, V the input's variance
+// (its mean is corrected in the bias), v the outputs'; δ_w is the step of the
+// weights that write the block, U their input's variance.
 func (b *block) cost(s []float64) float64 {
 	gain := 0.0
 	for _, r := range b.readers {
@@ -283,29 +281,18 @@ func (r *reader) weightNoise(s []float64) float64 {
 			power += r.variance[c] / (x * x)
 		}
 	}
-	if r.spread != nil && !r.perTensor {
-		return 0 // one channel each: its own scale follows any s
-	}
-	all := float32(0)
-	total, weights := 0.0, 0.0
+	largest, weights := float32(0), 0.0
 	for o, row := range r.largest {
-		m := float32(0)
 		for c, x := range row {
-			m = max(m, x*k[c])
+			largest = max(largest, x*k[c])
 		}
-		all = max(all, m)
-		step := float64(m) / 127
-		total += r.weight[o] * step * step / 12
 		weights += r.weight[o]
 	}
-	if r.perTensor {
-		step := float64(all) / 127
-		if r.spread != nil {
-			weights = 1
-		}
-		total = weights * step * step / 12
+	if r.spread != nil {
+		weights = 1 // it is in power
 	}
-	return total * power
+	step := float64(largest) / 127
+	return weights * step * step / 12 * power
 }
 
 // solve looks for s = R^α · r₁^β · r₂^−γ of least cost: R the channels' ranges
@@ -351,9 +338,6 @@ func (b *block) solve() float64 {
 		for improved := true; improved; {
 			improved = false
 			for k := range best {
-				if k == 1 && len(b.writers) == 0 {
-					continue
-				}
 				for _, d := range []float64{step, -step} {
 					e := best
 					e[k] += d
@@ -366,10 +350,6 @@ func (b *block) solve() float64 {
 				}
 			}
 		}
-	}
-	pays := paysPerTensor
-	if len(b.writers) == 0 {
-		pays = paysPerChannel
 	}
 	if !(start > least*math.Pow(10, pays/10)) {
 		return 0
@@ -404,12 +384,10 @@ const (
 	minReach = 1.0 / 1024 // bounds s: channels below it are as good as dead
 	maxScale = 1 << 10
 
-	// Least gain in dB for which a block is scaled. What is known of ranges is
-	// made up; equal ranges leave no channel room for what was not seen. Per-tensor
-	// weights gain so much that this matters little; per-channel ones need only
-	// the worst activations mended.
-	paysPerTensor  = 0.5
-	paysPerChannel = 6
+	// pays is the least gain in dB for which a block is scaled. What is known of
+	// ranges is made up, and equal ranges leave no channel room for what was not
+	// seen.
+	pays = 0.5
 )
 
 func ones(n int) []float64 {

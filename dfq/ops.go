@@ -100,7 +100,7 @@ var ops = [...]opSpec{
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
 	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, channels: gated},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, atLeast: mulStep, channels: gated},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wide}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
@@ -299,6 +299,11 @@ func wholeSum(op *tflite.Op) Range {
 // compared: a comparison brings both operands to steps of 1/256, and its
 // multiplier, the scale itself, must be below one.
 var compared = [2]float32{1. / 256, 1}
+
+// mulStep: of a product of up to 2¹⁶ steps, MUL has 31 bits to scale it in.
+func mulStep(op *tflite.Op) float32 {
+	return scaleOf(op.Inputs[0]) * scaleOf(op.Inputs[1]) / (1 << 14)
+}
 
 // hardSwishStep: HARD_SWISH works on inputs of seven more bits and can only
 // scale down from there.

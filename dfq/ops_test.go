@@ -26,7 +26,7 @@ type opCase struct {
 }
 
 // newOpCase makes a case of a row. Ranges and shapes differ from seed to seed.
-func newOpCase(t *testing.T, code schema.BuiltinOperator, seed uint64) opCase {
+func newOpCase(t testing.TB, code schema.BuiltinOperator, seed uint64) opCase {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, uint64(code)))
 	f := &former{Builder: tflitetest.New(seed), Rand: r}
@@ -74,7 +74,7 @@ var opDomains = map[schema.BuiltinOperator]Range{
 
 // inferShapes fills in the shapes of what ops write: the evaluator knows them,
 // and tells where they are asked for.
-func inferShapes(t *testing.T, g *tflite.Graph) {
+func inferShapes(t testing.TB, g *tflite.Graph) {
 	t.Helper()
 	n := len(g.Ops)
 	for _, op := range g.Ops[:n:n] {

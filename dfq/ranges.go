@@ -16,21 +16,21 @@ import (
 // graph input, keeps its parameters; an input that cannot join is left out, and
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
-	j.report.FloatTwin = j.model.Clone() // the last time the graph is float and whole
+	answers := j.answers()
 	g := &groups{parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
 	for i, t := range j.graph.Inputs {
 		if real(t) {
 			r := j.report.Inputs[i].Range
 			p := affine.Asymmetric(r.Lo, r.Hi)
-			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p}
+			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p, rule: "input range"}
 		}
 	}
 	int8Ops := j.int8Ops()
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
 			if g.of[t] == nil {
-				lo, hi := j.rangeOf(t)
-				g.of[t] = &group{lo: lo, hi: hi}
+				lo, hi, rule := j.rangeOf(t, answers[t])
+				g.of[t] = &group{lo: lo, hi: hi, rule: rule}
 			}
 		}
 	}
@@ -41,7 +41,7 @@ func assignRanges(j *job) error {
 			for _, t := range op.Outputs {
 				p := rule.params
 				lo, hi := p.Range()
-				g.of[t] = &group{lo: lo, hi: hi, fixed: &p}
+				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: "fixed by the kernel"}
 			}
 		case sameScale:
 			if spec(op).centred {
@@ -56,6 +56,12 @@ func assignRanges(j *job) error {
 		for _, t := range realOperands(op) {
 			p := g.find(t).params()
 			t.Quant = quantization(p)
+		}
+	}
+	for _, t := range j.graph.Tensors() {
+		if s := j.stats[t]; s != nil && t.Quant != nil {
+			lo, hi := params(t.Quant).Range()
+			j.report.Tensors = append(j.report.Tensors, TensorReport{t.Name, Range{s.lo, s.hi}, Range{lo, hi}, g.find(t).rule, t.Quant.Scale[0], t.Quant.Zero[0]})
 		}
 	}
 	return nil
@@ -97,15 +103,15 @@ func realOperands(op *tflite.Op) []*tflite.Tensor {
 
 // rangeOf is the range of a constant's values, or of an activation on the
 // made-up inputs.
-func (j *job) rangeOf(t *tflite.Tensor) (lo, hi float64) {
+func (j *job) rangeOf(t *tflite.Tensor, answer bool) (lo, hi float64, rule string) {
 	if t.Constant() {
 		for _, x := range t.Floats() {
 			lo, hi = math.Min(lo, float64(x)), math.Max(hi, float64(x))
 		}
-		return lo, hi
+		return lo, hi, "constant"
 	}
 	s := j.stats[t]
-	if j.answers()[t] {
+	if answer {
 		// What a model answers is its rare extremes: nothing is clipped, and
 		// made-up inputs, which never show a network quite what it looks for,
 		// get room above what they reach.
@@ -113,9 +119,10 @@ func (j *job) rangeOf(t *tflite.Tensor) (lo, hi float64) {
 		if len(j.opts.Calibration) > 0 {
 			room = 1
 		}
-		return room * s.lo, room * s.hi
+		return room * s.lo, room * s.hi, "answer: what was seen, with room"
 	}
-	return leastErrorRange(s.rows, s.lo, s.hi)
+	lo, hi = leastErrorRange(s.rows, s.lo, s.hi)
+	return lo, hi, "least expected error"
 }
 
 // answerRoom widens the range of answers found on made-up inputs: measured, they
@@ -169,9 +176,6 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 			if c := cost(l, h); c < best {
 				best, bestLo, bestHi = c, l, h
 			}
-			if lo >= 0 || hi <= 0 {
-				// one-sided: the other bound does not matter
-			}
 		}
 	}
 	return bestLo, bestHi
@@ -180,6 +184,7 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 // group is a set of tensors that share one scale.
 type group struct {
 	lo, hi float64
+	rule   string         // how lo and hi were chosen
 	fixed  *affine.Params // nil: from lo and hi
 
 	centred bool // zero point 0
@@ -220,6 +225,9 @@ func (g *groups) join(a, b *tflite.Tensor) {
 	x, y := g.of[a], g.of[b]
 	if x.fixed == nil {
 		x.fixed = y.fixed
+		if y.fixed != nil {
+			x.rule = y.rule
+		}
 	}
 	x.lo, x.hi = math.Min(x.lo, y.lo), math.Max(x.hi, y.hi)
 	x.centred = x.centred || y.centred
@@ -272,6 +280,14 @@ func (g *groups) widenForKernels(ops []*tflite.Op) {
 	for range 8 { // a widened group may be the input of an earlier op's group
 		changed := false
 		for _, op := range ops {
+			for _, t := range op.Inputs {
+				// A constant, which has no other reader, can have the steps that
+				// the kernel works in.
+				if least := spec(op).reads[0]; least > 0 && real(t) && t.Constant() && g.find(t).params().Scale < least {
+					c := g.find(t)
+					c.hi = c.lo + float64(least)*(affine.QMax-affine.QMin)*1.0001
+				}
+			}
 			if !real(op.Outputs[0]) {
 				continue
 			}

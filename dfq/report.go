@@ -17,6 +17,10 @@ type Report struct {
 	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
 	Absorbed  int              `json:"absorbed"`  // tensors whose high biases were absorbed
 
+	// FloatSQNR is, for each output, how far the float graph after absorption and
+	// equalization is from the file's, in dB on made-up inputs, which flatters.
+	FloatSQNR []float64 `json:"float_sqnr_db"`
+
 	// FloatTwin is the float graph after equalization: what the INT8 model
 	// approximates.
 	FloatTwin *tflite.Model `json:"-"`
@@ -46,7 +50,9 @@ type EqualizedBlock struct {
 // TensorReport says what was measured of a tensor and what it became.
 type TensorReport struct {
 	Name  string  `json:"name"`
-	Range Range   `json:"range"` // on made-up inputs
+	Seen  Range   `json:"seen"`  // on the inputs that statistics were drawn from
+	Range Range   `json:"range"` // that int8 holds
+	Rule  string  `json:"rule"`  // how the range was chosen
 	Scale float32 `json:"scale"`
 	Zero  int64   `json:"zero_point"`
 }

@@ -71,10 +71,10 @@ var steps = []struct {
 	opts      dfq.Options
 	calibrate int
 }{
-	{"plain", dfq.Options{NoEqualize: true, NoAbsorb: true, NoCorrect: true}, 0},
-	{"+ equalization", dfq.Options{NoAbsorb: true, NoCorrect: true}, 0},
-	{"+ absorption", dfq.Options{NoCorrect: true}, 0},
+	{"plain", dfq.Options{NoEqualize: true, NoCorrect: true}, 0},
+	{"+ equalization", dfq.Options{NoCorrect: true}, 0},
 	{"+ correction = default", dfq.Options{}, 0},
+	{"+ absorption", dfq.Options{Absorb: true}, 0},
 	{"calibrated", dfq.Options{}, 100},
 }
 

@@ -27,6 +27,8 @@ type convertFlags struct {
 	crop        float64
 	noEqualize  bool
 	noCorrect   bool
+	absorb      bool
+	relaxReLU6  bool
 	allowFloat  bool
 	seed        uint64
 	printAfter  []string
@@ -68,7 +70,9 @@ as is found; numbers are taken as they are.`,
 	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
 	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization")
-	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and sum-preserving rounding")
+	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
+	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
+	flags.BoolVar(&f.relaxReLU6, "relax-relu6", false, "replace RELU6 by RELU, which lets more be equalized but changes what the model computes")
 	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form in float")
 	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
@@ -186,6 +190,8 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		IO:          ioType,
 		NoEqualize:  f.noEqualize,
 		NoCorrect:   f.noCorrect,
+		Absorb:      f.absorb,
+		RelaxReLU6:  f.relaxReLU6,
 		AllowFloat:  f.allowFloat,
 		Seed:        f.seed,
 		Interpreter: fastest(),
@@ -303,9 +309,23 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	if groups := r.Equalized; len(groups) > 0 {
 		row("equalized", "%d groups of tensors, median gain %.1f dB", len(groups), medianGain(groups))
 	}
+	if r.Absorbed > 0 {
+		row("absorbed", "high biases of %d tensors", r.Absorbed)
+	}
+	for k, db := range r.FloatSQNR {
+		row("float twin", "output %d %.0f dB from the original on %s", k, db, provedOn(real))
+	}
 	for _, op := range r.Float {
 		row("float", "%s", describeOp(op))
 	}
+}
+
+// provedOn says on what the float steps were measured.
+func provedOn(real *calibration) string {
+	if real != nil {
+		return "some of these inputs"
+	}
+	return "made-up inputs, which flatters"
 }
 
 func medianGain(groups []dfq.EqualizedBlock) float64 {

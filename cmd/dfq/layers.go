@@ -44,8 +44,17 @@ func (l *layers) text() []byte {
 	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "op\tSQNR\tmean shift\tsaturated\t   \n")
 	for _, d := range rows {
-		fmt.Fprintf(w, "%d\t%.2f dB\t%.4f\t%.3f %%\t   %s %q\n", d.Index, d.SQNR, d.MeanShift, 100*d.Saturated, d.Op, d.Name)
+		fmt.Fprintf(w, "%d\t%.2f dB\t%.4f\t%.3f %%\t   %s %q\n", d.Index, d.SQNR, d.MeanShift, 100*d.Saturated, d.Op, shortName(d.Name))
 	}
 	w.Flush()
 	return b.Bytes()
+}
+
+// shortName cuts what converters make of the names of all ops that they fused.
+func shortName(name string) string {
+	const most = 64
+	if r := []rune(name); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return name
 }

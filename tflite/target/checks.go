@@ -186,22 +186,18 @@ func dimension(hi int) check {
 	}
 }
 
-// restrictedScales: s_in·s_w < s_out.
-var restrictedScales = check{
-	name:   "scale product",
-	advice: "widen the output's range; conversion for this target does",
-	fault: func(o *operation) fault {
-		sx, _, ok := quantOf(o.x())
-		sy, _, ok2 := quantOf(o.y())
-		if w := o.weights; ok && ok2 && w != nil && w.Quant != nil {
-			for c, s := range w.Quant.Scale {
-				if float64(sx)*float64(s) >= float64(sy) {
-					return faultf(w, "channel %d: input scale %g × weight scale %g is not below the output scale %g", c, sx, s, sy)
-				}
+// growing finds a weight scale for which s_in·s_w < s_out does not hold.
+func (o *operation) growing() fault {
+	sx, _, ok := quantOf(o.x())
+	sy, _, ok2 := quantOf(o.y())
+	if w := o.weights; ok && ok2 && w != nil && w.Quant != nil {
+		for c, s := range w.Quant.Scale {
+			if float64(sx)*float64(s) >= float64(sy) {
+				return faultf(w, "channel %d: input scale %g × weight scale %g is not below the output scale %g", c, sx, s, sy)
 			}
 		}
-		return fault{}
-	},
+	}
+	return fault{}
 }
 
 // scaleRatio: the scale of each integer data input over the output's is at
@@ -266,18 +262,6 @@ func count(inputs bool, lo, hi int) check {
 			return fault{}
 		},
 	}
-}
-
-// unitBeta: SOFTMAX without a factor.
-var unitBeta = check{
-	name:   "beta",
-	advice: "scale the input instead",
-	fault: func(o *operation) fault {
-		if p, ok := o.Options.(*schema.SoftmaxOptionsT); ok && p.Beta != 1 {
-			return faultf(nil, "beta is %g, taken is 1", p.Beta)
-		}
-		return fault{}
-	},
 }
 
 // defaultWeights: FULLY_CONNECTED weights in plain order.
@@ -389,31 +373,20 @@ var keepsBatchPadding = check{
 	},
 }
 
-// reluRange: the output can hold nothing outside of the op's clamp.
-var reluRange = check{
-	name:     "range beyond the activation",
-	advice:   "clamp the output's range to the activation; conversion for this target does",
-	severity: Warning,
-	fault: func(o *operation) fault {
-		y := o.y()
-		s, z, ok := quantOf(y)
-		if !ok || !(i8 | u8).has(y.Type) {
-			return fault{}
-		}
-		qlo, qhi := float64(-128), float64(127)
-		if y.Type == schema.TensorTypeUINT8 {
-			qlo, qhi = 0, 255
-		}
-		lo, hi := clamp(o.clamps())
-		if math.IsInf(lo, 0) && math.IsInf(hi, 0) {
-			return fault{}
-		}
-		from, to := (qlo-float64(z))*float64(s), (qhi-float64(z))*float64(s)
-		if step := float64(s) / 2; from < lo-step || to > hi+step {
-			return faultf(y, "the output holds [%.4g, %.4g], the activation ends at [%.4g, %.4g]", from, to, lo, hi)
-		}
+// beyondClamp says what the output can hold outside of the op's activation.
+func (o *operation) beyondClamp() fault {
+	y := o.y()
+	s, z, ok := quantOf(y)
+	lo, hi := clamp(o.clamps())
+	if !ok || !(i8 | u8).has(y.Type) {
 		return fault{}
-	},
+	}
+	qlo, qhi := zeroRange(y.Type)
+	from, to := float64(qlo-z)*float64(s), float64(qhi-z)*float64(s)
+	if step := float64(s) / 2; from < lo-step || to > hi+step {
+		return faultf(y, "the output holds [%.4g, %.4g], the activation [%.4g, %.4g]", from, to, lo, hi)
+	}
+	return fault{}
 }
 
 // clamps is the activation that bounds the op's output: the fused one, or the

@@ -1,6 +1,8 @@
 package target
 
 import (
+	"slices"
+
 	"dfq/schema"
 )
 
@@ -14,6 +16,9 @@ const (
 
 // sourceVela is the list that Arm's compiler writes about itself.
 const sourceVela = "ethos-u-vela 5.2.0: SUPPORTED_OPS.md (vela --supported-ops-report)"
+
+// sourceOldVela is the list of the compiler before its rewrite.
+const sourceOldVela = "ethos-u-vela 3.6: SUPPORTED_OPS.md"
 
 // ethosU is an NPU of Arm's Ethos-U family, as its compiler Vela sees it: an
 // error is an op that Vela leaves to the CPU.
@@ -38,6 +43,7 @@ func ethosU(name string, g generation) *target {
 		return t
 	}
 	delete(t.rules, schema.BuiltinOperatorREVERSE_V2)
+	t.all.checks = append(t.all.checks, batch1.as(Warning).from(sourceOldVela), dimension(65535).as(Warning).from(sourceOldVela))
 	return t
 }
 
@@ -49,7 +55,7 @@ var npuRules = map[schema.BuiltinOperator]rule{
 	schema.BuiltinOperatorCONV_2D:           {constant: []int{1, 2}, checks: []check{weightSum, biasLength, npuStride}},
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {constant: []int{1, 2}, checks: []check{weightSum, biasLength, strideUpTo(3)}},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {constant: []int{0, 1, 3}, checks: []check{weightSum, biasLength, transposedShape, transposedStride}},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {constant: []int{2}, checks: []check{weightSum, biasLength, denseForm}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {perTensor: Warning, constant: []int{2}, checks: []check{weightSum, biasLength, denseForm}},
 	schema.BuiltinOperatorBATCH_MATMUL:      {types: i8},
 
 	schema.BuiltinOperatorADD:                {types: wide},
@@ -173,7 +179,7 @@ var velaQuantized = check{
 	advice: "quantize the tensor",
 	fault: func(o *operation) fault {
 		for _, t := range append(o.values(), o.weights) {
-			if t == nil || !(i8|u8|i16).has(t.Type) {
+			if t == nil || !(i8 | u8 | i16).has(t.Type) {
 				continue
 			}
 			if t.Quant == nil || len(t.Quant.Scale) == 0 {
@@ -569,15 +575,22 @@ var transposedInt32 = check{
 		if x == nil || !ok || x.Type != schema.TensorTypeINT32 {
 			return fault{}
 		}
-		moved := len(perm) > 4
-		for i, p := range perm {
-			moved = moved || i == 0 && len(perm) == 4 && p > 1 || i == len(perm)-1 && p != i
+		for _, taken := range [][]int{{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 1, 3, 2}} {
+			if n := len(perm); n <= 4 && slices.Equal(shifted(taken[4-n:], n-4), perm) {
+				return fault{}
+			}
 		}
-		if moved {
-			return faultf(x, "INT32 by %v; only height and width can change places", perm)
-		}
-		return fault{}
+		return faultf(x, "INT32 by %v; only neighbours among height, width and channels can change places", perm)
 	},
+}
+
+// shifted adds d to all of v.
+func shifted(v []int, d int) []int {
+	w := slices.Clone(v)
+	for i := range w {
+		w[i] += d
+	}
+	return w
 }
 
 // forwardSlice: STRIDED_SLICE keeps something, goes forward, and skips only

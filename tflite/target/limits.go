@@ -1,4 +1,41 @@
 package target
 
-// Limits is placeholder.
-type Limits struct{}
+import "dfq/schema"
+
+// Limits tells a conversion what a target accepts.
+type Limits struct{ t *target }
+
+// LimitsOf returns the limits of the named target.
+func LimitsOf(name string) (Limits, error) {
+	t, err := find(name)
+	return Limits{t}, err
+}
+
+// Takes reports whether the target has a row for an operator that takes INT8
+// values.
+func (l Limits) Takes(code schema.BuiltinOperator) bool {
+	r, ok := l.t.rules[code]
+	r = r.over(l.t.all)
+	return ok && (r.types == 0 || r.types&i8 != 0)
+}
+
+// Versions returns the lowest and the highest version that the target takes of
+// an operator. 0 is no bound.
+func (l Limits) Versions(code schema.BuiltinOperator) (lowest, highest int) {
+	v := l.t.rules[code].versions
+	return v[0], v[1]
+}
+
+// PerTensor reports whether an operator's weights should have one scale for all
+// channels: the target, or a version of it in use, takes no more.
+func (l Limits) PerTensor(code schema.BuiltinOperator) bool { return l.t.rules[code].perTensor > 0 }
+
+// RestrictedScale reports whether input scale times weight scale must stay below
+// the output scale.
+func (l Limits) RestrictedScale(code schema.BuiltinOperator) bool {
+	return l.t.rules[code].restricted
+}
+
+// Clamped reports whether the output's range must lie inside the clamp of the
+// operator's activation.
+func (l Limits) Clamped(code schema.BuiltinOperator) bool { return l.t.rules[code].clamped }

@@ -34,7 +34,7 @@ var micro = &target{
 		schema.BuiltinOperatorCONV_2D:           {ranks: [2]int{4, 4}, checks: []check{weightAxis(0)}},
 		schema.BuiltinOperatorDEPTHWISE_CONV_2D: {ranks: [2]int{4, 4}, checks: []check{weightAxis(3)}},
 		schema.BuiltinOperatorTRANSPOSE_CONV:    {ranks: [2]int{4, 4}, checks: []check{weightAxis(0)}},
-		schema.BuiltinOperatorFULLY_CONNECTED:   {checks: []check{weightAxis(0), lateDense}},
+		schema.BuiltinOperatorFULLY_CONNECTED:   {perTensor: Warning, checks: []check{weightAxis(0)}, source: sourceMicroDense},
 		schema.BuiltinOperatorBATCH_MATMUL:      {ranks: [2]int{2, 5}},
 		schema.BuiltinOperatorAVERAGE_POOL_2D:   {ranks: [2]int{4, 4}, same: true},
 		schema.BuiltinOperatorMAX_POOL_2D:       {ranks: [2]int{4, 4}, same: true},
@@ -93,6 +93,8 @@ var micro = &target{
 	}),
 }
 
+const sourceMicroDense = "tensorflow/tflite-micro: micro/kernels/fully_connected_common.cc, #2602"
+
 // noHybrid: float values do not meet integer weights.
 var noHybrid = check{
 	name:   "hybrid",
@@ -103,13 +105,4 @@ var noHybrid = check{
 		}
 		return fault{}
 	},
-}
-
-// lateDense: FULLY_CONNECTED takes a weight scale for each channel since 2024.
-var lateDense = check{
-	name:     "per-channel weights",
-	advice:   "quantize these weights per tensor",
-	severity: Warning,
-	source:   "tensorflow/tflite-micro#2602",
-	fault:    oneWeightScale.fault,
 }

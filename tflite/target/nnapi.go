@@ -128,7 +128,9 @@ func nnapi(level int) *target {
 		case level < d.int8:
 			r.types = f32 | f16 | i32 | u8
 		}
-		r.checks = append(levelChecks(code, level), r.checks...)
+		if r.checks = append(levelChecks(code, level), r.checks...); level < 2 {
+			r.perTensor, r.restricted = Error, true
+		}
 		t.rules[code] = r
 	}
 	return t
@@ -138,14 +140,12 @@ func nnapi(level int) *target {
 func levelChecks(code schema.BuiltinOperator, level int) []check {
 	var checks []check
 	switch code {
-	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorFULLY_CONNECTED:
+	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D:
 		if level < 2 {
-			checks = append(checks, oneWeightScale, restrictedScales)
-		}
-		if level < 2 && code != schema.BuiltinOperatorFULLY_CONNECTED {
 			checks = append(checks, undilated)
 		}
-		if level < 3 && code == schema.BuiltinOperatorFULLY_CONNECTED {
+	case schema.BuiltinOperatorFULLY_CONNECTED:
+		if level < 3 {
 			checks = append(checks, flatDense)
 		}
 	case schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR:
@@ -158,18 +158,6 @@ func levelChecks(code schema.BuiltinOperator, level int) []check {
 		}
 	}
 	return checks
-}
-
-// oneWeightScale is the field rule.perTensor as a check.
-var oneWeightScale = check{
-	name:   "per-channel weights",
-	advice: "quantize these weights per tensor",
-	fault: func(o *operation) fault {
-		if w := o.weights; w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
-			return faultf(w, "%d weight scales where one is taken", len(w.Quant.Scale))
-		}
-		return fault{}
-	},
 }
 
 var undilated = check{

@@ -21,10 +21,12 @@ type rule struct {
 	ranks    [2]int      // fewest and most dimensions of data inputs and outputs; 0: no bound
 	fused    activations // fused activations; 0: any
 
-	perTensor bool // weights have one scale for all channels
-	same      bool // data inputs and outputs share scale and zero point
-	fixed     *quantization
-	constant  []int // inputs that must be constants where they are there
+	perTensor  Severity // of weights with a scale for each channel; 0: they are taken
+	same       bool     // data inputs and outputs share scale and zero point
+	restricted bool     // s_in·s_w < s_out
+	clamped    bool     // the output holds nothing outside of its activation
+	fixed      *quantization
+	constant   []int // inputs that must be constants where they are there
 
 	checks []check
 	source string // where the target says so; "": in its main source
@@ -63,14 +65,6 @@ type quantization struct {
 
 // types is a set of element types.
 type types uint64
-
-func oneOf(ts ...schema.TensorType) types {
-	var s types
-	for _, t := range ts {
-		s |= 1 << t
-	}
-	return s
-}
 
 const (
 	f32  types = 1 << schema.TensorTypeFLOAT32
@@ -275,14 +269,20 @@ func (l *linter) operands() {
 			l.errorf("constant operand", "fix the model's input shape, so that the operand can be computed beforehand", t, "input %d must be a constant", i)
 		}
 	}
-	if w := l.op.weights; l.row.perTensor && w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
-		l.errorf("per-channel weights", "quantize these weights per tensor", w, "%d weight scales where one is taken", len(w.Quant.Scale))
-	}
 }
 
 func (l *linter) quantization() {
 	if l.row.same {
 		l.report(Error, "same scale", l.op.sameScale(), "give them one scale and zero point, or put a QUANTIZE between", "")
+	}
+	if w := l.op.weights; l.row.perTensor > 0 && w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
+		l.report(l.row.perTensor, "per-channel weights", faultf(w, "%d weight scales; %s", len(w.Quant.Scale), manyScales[l.row.perTensor]), "quantize these weights per tensor; conversion for this target does", "")
+	}
+	if l.row.restricted {
+		l.report(Error, "scale product", l.op.growing(), "widen the output's range; conversion for this target does", "")
+	}
+	if l.row.clamped {
+		l.report(Warning, "range beyond the activation", l.op.beyondClamp(), "clamp the output's range to the activation; conversion for this target does", "")
 	}
 	want := l.row.fixed
 	if want == nil {
@@ -297,4 +297,10 @@ func (l *linter) quantization() {
 				"scale %g and zero point %d, they must be %g and %d", s, z, want.scale, want.zero)
 		}
 	}
+}
+
+// manyScales says what becomes of weights with a scale for each channel.
+var manyScales = [...]string{
+	Warning: "older versions take one, or read the first one only and compute nonsense",
+	Error:   "one is taken",
 }

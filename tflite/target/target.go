@@ -69,8 +69,6 @@ type target struct {
 	missing       Severity // of an operator without a row
 	broken        Severity // of a broken field of a row; 0: Error
 	missingAdvice string
-
-	limits Limits
 }
 
 // targets in the order in which they are listed.

@@ -30,7 +30,7 @@ var (
 var kernels = map[schema.BuiltinOperator]kernel{
 	schema.BuiltinOperatorCONV_2D:           {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias, symmetricWeights, weightAxis(0), groups}}},
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {3, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(3)}}},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {4, rule{checks: []check{symmetricWeights, weightAxis(0), oneDenseScale}}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {4, rule{checks: []check{symmetricWeights, weightAxis(0)}}},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(0)}}},
 	schema.BuiltinOperatorBATCH_MATMUL:      {2, rule{ranks: [2]int{2, 5}}},
 
@@ -151,12 +151,22 @@ func runtime(name, release string) *target {
 		r := k.rule
 		r.versions, r.source = [2]int{lo, hi}, sourceKernels
 		r.checks = append([]check{int8Version(k.int8, hi).from(sourceResolver)}, r.checks...)
-		if code == schema.BuiltinOperatorFULLY_CONNECTED && release != newest && later("2.17", release) {
-			r.perTensor = true
+		if code == schema.BuiltinOperatorFULLY_CONNECTED {
+			r.perTensor = denseScales(release)
 		}
 		t.rules[code] = r
 	}
 	return t
+}
+
+// denseScales: FULLY_CONNECTED with a scale for each channel is a late addition
+// that has no version of its own, so an older runtime does not notice: 2.9 reads
+// the first scale only. Releases from 2.17 on have it.
+func denseScales(release string) Severity {
+	if later("2.17", release) {
+		return Error
+	}
+	return Warning
 }
 
 // int8Version: an op on int8 has a version with such a kernel, if the release
@@ -181,20 +191,6 @@ func int8Version(lowest, highest int) check {
 			return fault{}
 		},
 	}
-}
-
-// oneDenseScale: FULLY_CONNECTED with a scale for each channel is a late
-// addition that has no version of its own, so an older runtime does not notice.
-var oneDenseScale = check{
-	name:     "per-channel weights",
-	advice:   "quantize these weights per tensor",
-	severity: Warning,
-	fault: func(o *operation) fault {
-		if w := o.weights; w != nil && o.x() != nil && integer(o.x()) && w.Quant != nil && len(w.Quant.Scale) > 1 {
-			return faultf(w, "%d weight scales: older runtimes read the first one only and compute nonsense", len(w.Quant.Scale))
-		}
-		return fault{}
-	},
 }
 
 // sumStep: ADD and SUB scale their inputs, shifted left by 20 bits, down by a

@@ -118,15 +118,24 @@ func (f *folder) input(op *tflite.Op, t *tflite.Tensor) *value {
 	return &v
 }
 
-// knownShapes runs the graph on zeros as far as it can and lists the shapes
-// that do not depend on the inputs' values.
+// knownShapes are Shapes, if the graph inputs' own are known: otherwise nil.
 func knownShapes(g *tflite.Graph) map[*tflite.Tensor][]int {
+	if slices.ContainsFunc(g.Inputs, func(t *tflite.Tensor) bool { return slices.Contains(t.Signature, -1) }) {
+		return nil
+	}
+	return Shapes(g)
+}
+
+// Shapes runs the graph on zeros as far as it can, at the shapes that the file
+// has for its inputs, and lists the shapes that do not depend on the inputs'
+// values. What a file records for other tensors is not looked at.
+func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	k := knowledge{shape: map[*tflite.Tensor]bool{}, value: map[*tflite.Tensor]bool{}}
 	shapes := map[*tflite.Tensor][]int{}
 	var zeros [][]float32
 	for _, t := range g.Inputs {
 		n, err := size(t.Shape)
-		if err != nil || slices.Contains(t.Signature, -1) {
+		if err != nil {
 			return nil
 		}
 		k.shape[t], shapes[t] = true, shapeOf(t)
@@ -141,7 +150,7 @@ func knownShapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	if b.build(&head) != nil {
 		return nil
 	}
-	r := newRun(len(b.e.tensors), maxElements)
+	r := newRun(len(b.e.tensors), limitFor(g))
 	if b.e.start(r, zeros) != nil {
 		return nil
 	}

@@ -69,7 +69,8 @@ func New(m *tflite.Model) (*Evaluator, error) {
 		return nil, err
 	}
 	e := &b.e
-	e.runs.New = func() any { return newRun(len(e.tensors), maxElements) }
+	limit := limitFor(g)
+	e.runs.New = func() any { return newRun(len(e.tensors), limit) }
 	return e, nil
 }
 

@@ -31,6 +31,19 @@ func (v *value) len() int { return max(len(v.f), len(v.i)) }
 // ask for all memory: 1 GiB of float32.
 const maxElements = 1 << 28
 
+// limitFor bounds what a run of g holds at a time: a few times what its tensors
+// are said to hold, so that a small file which lies about its shapes, or has a
+// TILE or FILL of huge ones, does not get far.
+func limitFor(g *tflite.Graph) int {
+	n := 1 << 24
+	for _, t := range g.Tensors() {
+		if d, err := size(t.Shape); err == nil {
+			n = min(maxElements, n+2*d)
+		}
+	}
+	return n
+}
+
 // size is the number of elements of a shape.
 func size(shape []int) (int, error) {
 	n := 1

@@ -1,0 +1,260 @@
+package dfq
+
+import (
+	"math"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// spread gives every other channel a range a hundred times its neighbour's, which
+// equalization is for.
+func spread() Layer { return Scale(1, 30, 0.3, 4, 0.1) }
+
+// fused is a fused activation.
+func fused(name string) Setting { return Activation(schema.EnumValuesActivationFunctionType[name]) }
+
+// equalized are models with each kind of op that channel scales pass, are tied
+// by, or stop at. The head of a network is left alone by rule, so each ends in
+// three more layers.
+var equalized = map[string]Layer{
+	"chain":              Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 3, ReLU), spread()),
+	"depthwise":          Sequence(Conv(6, 3, ReLU), spread(), Depthwise(3, ReLU), spread()),
+	"depth multiplier":   Sequence(Conv(6, 1, ReLU), spread(), Depthwise(3, ReLU, Multiplier(2)), spread()),
+	"relu6":              Sequence(Conv(8, 3, ReLU6), Scale(0.01, 3, 0.1, 0.3), Depthwise(3, ReLU6), Scale(0.02, 2, 0.1, 0.3), Conv(8, 1, ReLU6)),
+	"relu6 capped":       Sequence(Conv(8, 3, ReLU6), Scale(0.1, 30, 0.1, 3), Depthwise(3, ReLU6), Scale(0.2, 20, 0.1, 3)),
+	"relu n1 to 1":       Sequence(Conv(8, 3, fused("RELU_N1_TO_1")), spread(), Conv(8, 3)),
+	"residual":           Sequence(Conv(8, 3), spread(), Residual(Conv(16, 1, ReLU), spread(), Depthwise(3, ReLU), Conv(8, 1), spread())),
+	"two residuals":      Sequence(Conv(8, 3), spread(), Residual(Conv(8, 1, ReLU), spread()), Residual(Depthwise(3), spread())),
+	"residual relu6":     Sequence(Conv(8, 3), spread(), residualWith("RELU6")),
+	"residual n1":        Sequence(Conv(8, 3), spread(), residualWith("RELU_N1_TO_1")),
+	"concat":             Sequence(Conv(4, 3), spread(), Concat(Identity(), Sequence(Conv(4, 3, ReLU), spread()), Conv(3, 1))),
+	"pools":              Sequence(Conv(8, 3, ReLU), spread(), Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 3)),
+	"pool relu6":         Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, ReLU6)),
+	"pool n1":            Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, fused("RELU_N1_TO_1"))),
+	"pad":                Sequence(Conv(8, 3, ReLU), spread(), Pad(1)),
+	"pad channels":       Sequence(Conv(8, 3), spread(), padChannels),
+	"relu of its own":    Sequence(Conv(8, 3), spread(), Concat(Unary(schema.BuiltinOperatorRELU, nil), Identity())),
+	"relu6 of its own":   Sequence(Conv(8, 3), spread(), Concat(Unary(schema.BuiltinOperatorRELU6, nil), Identity())),
+	"leaky relu":         Sequence(Conv(8, 3), spread(), Unary(schema.BuiltinOperatorLEAKY_RELU, &schema.LeakyReluOptionsT{Alpha: 0.2})),
+	"prelu":              Sequence(Conv(8, 3), spread(), prelu(false)),
+	"prelu computed":     Sequence(Conv(8, 3), spread(), prelu(true)),
+	"logistic":           Sequence(Conv(8, 3), spread(), Unary(schema.BuiltinOperatorLOGISTIC, nil)),
+	"swish":              Sequence(Conv(8, 3), spread(), swish),
+	"gate":               Sequence(Conv(8, 3), spread(), gate),
+	"mul by constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorMUL, 8)),
+	"add of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorADD, 8)),
+	"sub of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorSUB, 8)),
+	"add of one number":  Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorADD, 1)),
+	"maximum":            Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorMAXIMUM, 8)),
+	"reshape":            Sequence(Conv(8, 3), spread(), Reshape(1, 64, 2, 16), Reshape(1, 16, 16, 8)),
+	"transpose":          Sequence(Conv(8, 3), spread(), transposed),
+	"mean over channels": Sequence(Conv(8, 3), spread(), Residual(meanOf(3))),
+	"mean over rows":     Sequence(Conv(8, 3), spread(), Residual(meanOf(1))),
+	"mean of computed":   Sequence(Conv(8, 3), spread(), Residual(meanOfComputed)),
+	"resize":             Sequence(Conv(8, 3, ReLU), spread(), resize),
+	"space to batch":     Sequence(Conv(8, 3), spread(), spaceToBatch),
+	"dead channels":      Sequence(Conv(8, 3, ReLU), Scale(1, 0, 30, 0, 0.1), Depthwise(3, ReLU), Scale(0, 1), Conv(8, 1, ReLU)),
+	"integers aside":     Sequence(Conv(8, 3), spread(), reshapedByComputedShape),
+}
+
+// Equalization changes no output of the float graph, with weights of one scale
+// and of many.
+func TestEqualizationKeepsTheFunction(t *testing.T) {
+	tails := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
+	scaled := 0
+	for name, layer := range equalized {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				// Statistics are those of the inputs that are compared: what rests on
+				// them is exact there.
+				m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), layer, tails)
+				for _, perTensor := range []bool{true, false} {
+					j := jobAfter(t, m, &Options{PerTensor: perTensor, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "equalize")
+					scaled += len(j.report.Equalized)
+					if d := relativeChange(t, m, j.model); d > 1e-4 {
+						t.Errorf("seed %d, per tensor %v: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, perTensor, d, len(j.report.Equalized), j.model)
+					}
+				}
+			}
+		})
+	}
+	if scaled < len(equalized) {
+		t.Errorf("only %d blocks of all models were scaled: what is tested?", scaled)
+	}
+}
+
+// Absorption changes no output on the inputs that its statistics are of, and
+// leaves alone what zero padding, a cap or another reader would see through.
+func TestAbsorptionKeepsTheFunction(t *testing.T) {
+	raised := func(b *Builder, x *tflite.Tensor) *tflite.Tensor { // biases that keep every channel above zero
+		op := b.Graph.Ops[len(b.Graph.Ops)-1]
+		v := op.Inputs[2].Floats()
+		for i := range v {
+			v[i] += 20
+		}
+		op.Inputs[2].SetFloats(v)
+		return x
+	}
+	low := Scale(0.03)
+	tests := []struct {
+		name  string
+		layer Layer
+		want  int // tensors absorbed from
+	}{
+		{"into a 1×1 filter", Sequence(Conv(6, 3, ReLU), raised, Conv(4, 1, ReLU)), 1},
+		{"into an unpadded filter", Sequence(Conv(6, 3, ReLU), raised, Conv(4, 3, ReLU, Valid)), 1},
+		{"into a depthwise filter", Sequence(Conv(6, 3, ReLU), raised, Depthwise(3, ReLU, Valid, Multiplier(2))), 1},
+		{"into a dense layer", Sequence(Conv(6, 3, ReLU), raised, Dense(5)), 1},
+		{"into two", Sequence(Conv(6, 3, ReLU), raised, Concat(Conv(2, 1), Conv(3, 1))), 1},
+		{"not where zeros are padded", Sequence(Conv(6, 3, ReLU), raised, Conv(4, 3, ReLU)), 0},
+		{"not beside another reader", Sequence(Conv(6, 3, ReLU), raised, Concat(Identity(), Conv(3, 1))), 0},
+		{"below the cap of RELU6", Sequence(Conv(6, 3, ReLU6), raised, low, Conv(4, 1)), 1},
+		{"not at the cap of RELU6", Sequence(Conv(6, 3, ReLU6), raised, Conv(4, 1)), 0},
+		{"not without an activation", Sequence(Conv(6, 3), raised, Conv(4, 1)), 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := Chain(Input(1, 12, 12, 3), test.layer)
+			j := jobAfter(t, m, &Options{Absorb: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "absorb bias")
+			if j.report.Absorbed != test.want {
+				t.Errorf("absorbed from %d tensors, want %d", j.report.Absorbed, test.want)
+			}
+			if d := relativeChange(t, m, j.model); d > 1e-5 {
+				t.Errorf("outputs changed by %.2g of their range\n%v", d, j.model)
+			}
+		})
+	}
+}
+
+// relativeChange runs two float models and returns the largest difference of
+// their outputs over the outputs' largest magnitude.
+func relativeChange(t *testing.T, before, after *tflite.Model) float64 {
+	t.Helper()
+	a, b := mustOpen(t, evaluate, before), mustOpen(t, evaluate, after)
+	worst := 0.0
+	for _, in := range Inputs(before, 9, 4, 1) {
+		want, err := a(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range want {
+			var s errorSums
+			s.add(want[k], got[k], 1)
+			size := 0.0
+			for _, x := range want[k] {
+				size = math.Max(size, math.Abs(float64(x)))
+			}
+			if s.notFinite > 0 {
+				return math.Inf(1)
+			}
+			worst = math.Max(worst, s.max/math.Max(size, 1e-30))
+		}
+	}
+	return worst
+}
+
+// Layers of the tests above.
+
+func residualWith(activation string) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		y := Sequence(Conv(8, 3), spread())(b, x)
+		return b.Op("add", schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true, FusedActivationFunction: schema.EnumValuesActivationFunctionType[activation]}, x.Shape, y, x)
+	}
+}
+
+func padChannels(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	shape := []int{x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3] + 5}
+	return b.Op("pad", schema.BuiltinOperatorPAD, &schema.PadOptionsT{}, shape, x, b.Ints([]int{4, 2}, 0, 0, 0, 0, 0, 0, 2, 3))
+}
+
+func prelu(computed bool) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		alpha := b.Random(0.2, 0.1, 1, 1, x.Shape[3])
+		if computed {
+			alpha = Conv(x.Shape[3], 1)(b, x)
+		}
+		return b.Op("prelu", schema.BuiltinOperatorPRELU, nil, x.Shape, x, alpha)
+	}
+}
+
+func swish(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	y := Unary(schema.BuiltinOperatorLOGISTIC, nil)(b, x)
+	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
+}
+
+func gate(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	y := Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid), Conv(8, 1), spread())(b, x)
+	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{FusedActivationFunction: schema.ActivationFunctionTypeRELU}, x.Shape, x, y)
+}
+
+func withConstant(code schema.BuiltinOperator, n int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		var o any
+		switch code {
+		case schema.BuiltinOperatorADD:
+			o = &schema.AddOptionsT{PotScaleInt16: true}
+		case schema.BuiltinOperatorSUB:
+			o = &schema.SubOptionsT{PotScaleInt16: true}
+		}
+		return b.Op("with", code, o, x.Shape, x, b.Random(0.5, 1, n))
+	}
+}
+
+func transposed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	y := b.Op("transpose", schema.BuiltinOperatorTRANSPOSE, nil, []int{1, x.Shape[3], x.Shape[1], x.Shape[2]}, x, b.Ints([]int{4}, 0, 3, 1, 2))
+	return b.Op("transpose", schema.BuiltinOperatorTRANSPOSE, nil, x.Shape, y, b.Ints([]int{4}, 0, 2, 3, 1))
+}
+
+func meanOf(axis int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		shape := append([]int{}, x.Shape...)
+		shape[axis] = 1
+		return b.Op("mean", schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}, shape, x, b.Ints([]int{1}, axis))
+	}
+}
+
+// meanOfComputed is the mean over the channels, an axis that is an argument of
+// the maximum of a constant: a number, though no constant.
+func meanOfComputed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	axis := b.Tensor("axis", schema.TensorTypeINT32)
+	flat := Reshape(x.Len())(b, x)
+	square := b.Op("square", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, flat.Shape, flat, flat)
+	first := b.Op("first", schema.BuiltinOperatorSLICE, nil, []int{4}, square, b.Ints([]int{1}, 0), b.Ints([]int{1}, 4))
+	ramp := b.Op("ramp", schema.BuiltinOperatorMINIMUM, nil, []int{4}, first, b.Floats([]int{4}, -4, -3, -2, -1))
+	b.Add(schema.BuiltinOperatorARG_MAX, &schema.ArgMaxOptionsT{OutputType: schema.TensorTypeINT32}, list(ramp, b.Ints(nil, 0)), axis)
+	return b.Op("mean", schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}, []int{1, 16, 16, 1}, x, axis)
+}
+
+func resize(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	shape := []int{1, 2 * x.Shape[1], 2 * x.Shape[2], x.Shape[3]}
+	return b.Op("resize", schema.BuiltinOperatorRESIZE_BILINEAR, &schema.ResizeBilinearOptionsT{}, shape, x, b.Ints([]int{2}, shape[1], shape[2]))
+}
+
+func spaceToBatch(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	y := b.Op("batches", schema.BuiltinOperatorSPACE_TO_BATCH_ND, nil, []int{4, 8, 8, x.Shape[3]}, x, b.Ints([]int{2}, 2, 2), b.Ints([]int{2, 2}, 0, 0, 0, 0))
+	y = Sequence(Depthwise(3), spread())(b, y)
+	return b.Op("space", schema.BuiltinOperatorBATCH_TO_SPACE_ND, nil, x.Shape, y, b.Ints([]int{2}, 2, 2), b.Ints([]int{2, 2}, 0, 0, 0, 0))
+}
+
+// reshapedByComputedShape reshapes x to its own shape, which is computed from
+// values, by way of a RESHAPE of integers.
+func reshapedByComputedShape(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	top := b.Tensor("top", schema.TensorTypeINT32, 1, 16, 16)
+	b.Add(schema.BuiltinOperatorARG_MAX, &schema.ArgMaxOptionsT{OutputType: schema.TensorTypeINT32}, list(x, b.Ints(nil, 3)), top)
+	flat := b.Tensor("flat", schema.TensorTypeINT32, 256)
+	b.Add(schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, list(top, b.Ints([]int{1}, 256)), flat)
+	few := b.Tensor("few", schema.TensorTypeINT32, 4)
+	b.Add(schema.BuiltinOperatorSLICE, nil, list(flat, b.Ints([]int{1}, 0), b.Ints([]int{1}, 4)), few)
+	none := b.Tensor("none", schema.TensorTypeINT32, 4)
+	b.Add(schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, list(few, b.Ints([]int{4}, 0, 0, 0, 0)), none)
+	shape := b.Tensor("shape", schema.TensorTypeINT32, 4)
+	b.Add(schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true}, list(none, b.Ints([]int{4}, 1, 16, 16, 8)), shape)
+	return b.Op("reshape", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, x.Shape, x, shape)
+}

@@ -1,0 +1,50 @@
+package dfq
+
+import (
+	"slices"
+	"testing"
+)
+
+// Why the passes stand in their order. Moving one breaks this test with the
+// reason.
+func TestPassOrder(t *testing.T) {
+	constraints := []struct{ before, after, because string }{
+		{"normalize", "check support", "what is supported is asked of the graph that is left: DEQUANTIZE of constants, dead ops and computed shapes are gone"},
+		{"check support", "find input range", "inputs run through a graph whose operands are known to be there, and not through custom ops"},
+		{"find input range", "estimate", "it makes the inputs that statistics are drawn from"},
+		{"estimate", "equalize", "equalization weighs channels by their statistics, and follows them in closed form"},
+		{"relax relu6", "estimate", "statistics are those of the function that is quantized"},
+		{"estimate", "absorb bias", "what a channel always adds shows in its statistics"},
+		{"absorb bias", "equalize", "channels are weighed by the ranges that absorption leaves"},
+		{"equalize", "prove float", "it is the last step that must not change the float function"},
+		{"prove float", "assign ranges", "it measures the graph before anything is rounded"},
+		{"equalize", "assign ranges", "ranges are those of the scaled channels"},
+		{"equalize", "quantize weights", "weight scales are chosen from the scaled channels"},
+		{"assign ranges", "check scales", "it looks at the scales"},
+		{"check scales", "quantize weights", "an op that turns out to stay float keeps its float weights"},
+		{"assign ranges", "quantize weights", "a weight scale must keep the bias at s_in·s_w within int32"},
+		{"quantize weights", "correct biases", "the correction is for the rounding errors of the weights"},
+		{"correct biases", "quantize biases", "a corrected bias is rounded once"},
+		{"quantize biases", "lower", "lower stores the integers"},
+		{"lower", "boundary", "the boundary converts from the INT8 tensors that lower makes"},
+		{"boundary", "set versions", "versions are those of the ops that are written"},
+		{"set versions", "check int8 rules", "the rules are checked on what is written"},
+	}
+	names := Passes()
+	for _, c := range constraints {
+		i, k := slices.Index(names, c.before), slices.Index(names, c.after)
+		if i < 0 || k < 0 {
+			t.Errorf("%q or %q is no pass", c.before, c.after)
+		} else if i > k {
+			t.Errorf("%q must come before %q: %s", c.before, c.after, c.because)
+		}
+	}
+	for i, name := range names {
+		if slices.Index(names, name) != i {
+			t.Errorf("two passes are called %q", name)
+		}
+		if !slices.ContainsFunc(constraints, func(c struct{ before, after, because string }) bool { return c.before == name || c.after == name }) {
+			t.Logf("nothing is said of the place of %q", name)
+		}
+	}
+}
