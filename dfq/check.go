@@ -222,6 +222,9 @@ func beyondShifts(op *tflite.Op, f *filter) string {
 	for _, b := range op.Inputs[f.bias].Floats() {
 		largest = math.Max(largest, math.Abs(float64(b))/(1<<30))
 	}
+	if largest > 1e30 {
+		return fmt.Sprintf("its weights and input are so large that their product, %.2g and more, is no float32 scale", largest)
+	}
 	if largest/output >= 1<<28 {
 		return fmt.Sprintf("its weights or biases are beyond what a kernel can scale down to its output's range: a factor of %.2g", largest/output)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"dfq/dfq/internal/ref"
 	"dfq/schema"
@@ -58,93 +59,175 @@ func estimate(j *job) error {
 			want = append(want, t)
 		}
 	}
-	probe, observed := probeModel(j.model, want)
-	perSample := make([][][]moments, len(j.samples)) // [sample][observed][channel]
-	rows := make([][][]float32, len(j.samples))
-	readers := patchReaders(j)
-	perReader := make([][][]float32, len(j.samples)) // [sample][reader]
-	err := j.eachSample(probe, func(i int, values [][]float32) {
-		perSample[i] = make([][]moments, len(values))
-		rows[i] = make([][]float32, len(values))
-		perReader[i] = make([][]float32, len(readers))
-		for r, reader := range readers {
-			perReader[i][r] = reader.window.somePatches(values[reader.observed(observed)], max(1, reader.rows/len(j.samples)))
-		}
-		for k, v := range values {
-			channels := channelCount(observed[k].value)
-			perSample[i][k] = channelMoments(v, channels)
-			if !observed[k].pre {
-				rows[i][k] = someRows(v, channels, max(rowValues, leastRows*channels)/len(j.samples))
-			}
-		}
-	})
-	if err != nil {
+	j.stats, j.patches = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}
+	if err := j.observe(want); err != nil {
 		return err
-	}
-	j.stats = map[*tflite.Tensor]*tensorStats{}
-	for k, o := range observed {
-		var total []moments
-		for i := range perSample {
-			if total == nil {
-				total = make([]moments, len(perSample[i][k]))
-			}
-			for c, m := range perSample[i][k] {
-				if c < len(total) {
-					total[c] = total[c].join(m)
-				}
-			}
-		}
-		s := j.stats[o.tensor]
-		if s == nil {
-			s = &tensorStats{}
-			j.stats[o.tensor] = s
-		}
-		if o.pre {
-			s.pre = total
-			continue
-		}
-		s.channels = total
-		for i := range rows {
-			s.rows = append(s.rows, rows[i][k]...)
-		}
-		s.lo, s.hi = bounds(total)
-	}
-	j.patches = map[*tflite.Op][]float32{}
-	for r, reader := range readers {
-		for i := range perReader {
-			j.patches[reader.op] = append(j.patches[reader.op], perReader[i][r]...)
-		}
 	}
 	for i, t := range j.graph.Inputs {
 		if !real(t) {
 			continue
 		}
-		s := &tensorStats{channels: make([]moments, channelCount(t))}
+		s := newTensorStats(channelCount(t), false)
 		for _, sample := range j.samples {
-			for c, m := range channelMoments(sample[i], channelCount(t)) {
-				s.channels[c] = s.channels[c].join(m)
-			}
-			s.rows = append(s.rows, someRows(sample[i], channelCount(t), rowValues/len(j.samples))...)
+			s.join(channelMoments(sample[i], channelCount(t)), nil, someRows(sample[i], channelCount(t), rowValues/len(j.samples)), len(j.samples))
 		}
-		s.lo, s.hi = bounds(s.channels)
 		j.stats[t] = s
 	}
 	for t, s := range j.stats {
-		if s.pre == nil {
-			s.pre = s.channels
-		}
-		if math.IsNaN(s.lo) || math.IsNaN(s.hi) || math.IsInf(s.hi-s.lo, 0) {
+		s.lo, s.hi = bounds(s.channels)
+		if !s.finite() {
 			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
 		}
 	}
+	j.samples = slices.Clone(j.samples[:min(len(j.samples), provingSamples)]) // the rest has said all it can
 	return nil
 }
 
-// rowValues is how many values of a tensor are kept, over all samples.
+// observe runs every sample through the float graph and gathers the statistics
+// of some of its tensors.
+func (j *job) observe(want []*tflite.Tensor) error {
+	if len(want) == 0 {
+		return nil
+	}
+	probe, observed := probeModel(j.model, want)
+	readers := patchReaders(j, want)
+	pointwise := pointwiseInputs(j.graph)
+	for _, o := range observed {
+		j.stats[o.tensor] = newTensorStats(channelCount(o.value), o.splits())
+	}
+	inOrder := ordered[sampleStats](func(s sampleStats) {
+		for k, o := range observed {
+			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], len(j.samples))
+		}
+		for r, reader := range readers {
+			j.patches[reader.op] = append(j.patches[reader.op], s.patches[r]...)
+		}
+	})
+	return j.eachSample(probe, func(i int, values [][]float32) {
+		inOrder(i, gather(observed, readers, pointwise, values, len(j.samples)))
+	})
+}
+
+// finite reports whether every value was a number. Comparisons pass over NaN, so
+// the means are asked too.
+func (s *tensorStats) finite() bool {
+	for _, ms := range [][]moments{s.channels, s.pre} {
+		for _, m := range ms {
+			if x := m.mean + m.lo + m.hi; math.IsNaN(x) || math.IsInf(x, 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sampleStats is what one sample says of every observation.
+type sampleStats struct {
+	values, pre [][]moments // [observed][channel]
+	rows        [][]float32 // [observed]
+	patches     [][]float32 // [reader]
+}
+
+// gather takes the statistics of one sample's values, which it changes: those
+// seen before their activation are cut by it. n is the number of samples.
+func gather(observed []observation, readers []patchReader, pointwise map[*tflite.Tensor]bool, values [][]float32, n int) sampleStats {
+	s := sampleStats{
+		values: make([][]moments, len(values)), pre: make([][]moments, len(values)),
+		rows: make([][]float32, len(values)), patches: make([][]float32, len(readers)),
+	}
+	for k, v := range values {
+		o := observed[k]
+		channels := channelCount(o.value)
+		if o.splits() {
+			s.pre[k] = channelMoments(v, channels)
+			cut(v, o.fused)
+		}
+		s.values[k] = channelMoments(v, channels)
+		keep := rowValues
+		if pointwise[o.tensor] {
+			keep = max(keep, leastRows*channels)
+		}
+		s.rows[k] = someRows(v, channels, keep/n)
+	}
+	for r, reader := range readers {
+		s.patches[r] = reader.window.somePatches(values[reader.observed(observed)], max(1, reader.rows/n))
+	}
+	return s
+}
+
+// cut applies an activation to v in place.
+func cut(v []float32, act schema.ActivationFunctionType) {
+	l, h := clamp(act)
+	lo, hi := float32(l), float32(h)
+	for i, x := range v {
+		if x < lo {
+			v[i] = lo
+		} else if x > hi {
+			v[i] = hi
+		}
+	}
+}
+
+func newTensorStats(channels int, splits bool) *tensorStats {
+	s := &tensorStats{channels: make([]moments, channels)}
+	s.pre = s.channels
+	if splits {
+		s.pre = make([]moments, channels)
+	}
+	return s
+}
+
+// join adds one of n samples.
+func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
+	if s.rows == nil {
+		s.rows = make([]float32, 0, n*len(rows))
+	}
+	s.rows = append(s.rows, rows...)
+	for c, m := range values {
+		s.channels[c] = s.channels[c].join(m)
+	}
+	for c, m := range pre {
+		s.pre[c] = s.pre[c].join(m)
+	}
+}
+
+// ordered returns a function that takes numbered results in any order, from any
+// goroutine, and hands them to use one by one in the order of their numbers: sums
+// then do not depend on who was first, and nothing waits but what is early.
+func ordered[T any](use func(T)) func(number int, result T) {
+	var mu sync.Mutex
+	next, early := 0, map[int]T{}
+	return func(number int, result T) {
+		mu.Lock()
+		defer mu.Unlock()
+		early[number] = result
+		for r, ok := early[next]; ok; r, ok = early[next] {
+			use(r)
+			delete(early, next)
+			next++
+		}
+	}
+}
+
 const (
-	rowValues = 1 << 15
-	leastRows = 512
+	rowValues = 1 << 15 // values of a tensor that are kept, over all samples
+	leastRows = 512     // rows at least where a filter of one tap reads them
 )
+
+// pointwiseInputs are the tensors whose rows are all that a filter sees.
+func pointwiseInputs(g *tflite.Graph) map[*tflite.Tensor]bool {
+	out := map[*tflite.Tensor]bool{}
+	for _, op := range g.Ops {
+		f := spec(op).filter
+		if f == nil {
+			continue
+		}
+		if _, ok := windowOf(op); !ok {
+			out[op.Inputs[f.input]] = true
+		}
+	}
+	return out
+}
 
 // someRows copies evenly spaced rows of v, about n values in all and at least
 // one row.
@@ -182,11 +265,17 @@ func channelMoments(v []float32, channels int) []moments {
 	lo, hi := slices.Clone(first), slices.Clone(first)
 	for r := range rows {
 		row := v[r*channels:][:channels]
+		first, sum, square, lo, hi := first[:len(row)], sum[:len(row)], square[:len(row)], lo[:len(row)], hi[:len(row)]
 		for c, x := range row {
 			d := float64(x - first[c])
 			sum[c] += d
 			square[c] += float64(d * d)
-			lo[c], hi[c] = min(lo[c], x), max(hi[c], x)
+			if x < lo[c] {
+				lo[c] = x
+			}
+			if x > hi[c] {
+				hi[c] = x
+			}
 		}
 	}
 	n := float64(rows)
@@ -212,13 +301,15 @@ func bounds(channels []moments) (lo, hi float64) {
 	return lo, hi
 }
 
-// observation is one output of a probe model: a tensor of the original, or its
-// value before the fused activation.
+// observation is one output of a probe model: a tensor of the original as it is
+// before its fused activation, if it has one.
 type observation struct {
 	tensor *tflite.Tensor // of the original model
 	value  *tflite.Tensor // of the probe
-	pre    bool
+	fused  schema.ActivationFunctionType
 }
+
+func (o observation) splits() bool { return o.fused != schema.ActivationFunctionTypeNONE }
 
 // probeModel returns a copy of m whose outputs are the wanted tensors. Fused
 // activations of weighted ops become ops of their own, so that the value before
@@ -226,16 +317,17 @@ type observation struct {
 func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observation) {
 	probe, values := copyWithTensors(m, want)
 	g := probe.Graphs[0]
-	var observed []observation
-	original := map[*tflite.Tensor]*tflite.Tensor{}
+	observed := make([]observation, len(want))
+	number := map[*tflite.Tensor]int{}
 	for i, t := range want {
-		observed = append(observed, observation{t, values[i], false})
-		original[values[i]] = t
+		observed[i] = observation{tensor: t, value: values[i]}
+		number[values[i]] = i
 	}
 	var ops []*tflite.Op
 	for _, op := range g.Ops {
 		ops = append(ops, op)
-		code, splits := activationOp[activation(op)]
+		fused := activation(op)
+		code, splits := activationOp[fused]
 		if spec(op).filter == nil || !splits || !real(op.Outputs[0]) {
 			continue
 		}
@@ -245,8 +337,8 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 		op.Options = withActivation(op.Options, schema.ActivationFunctionTypeNONE)
 		op.Outputs = []*tflite.Tensor{pre}
 		ops = append(ops, &tflite.Op{Code: code, Version: 1, Inputs: []*tflite.Tensor{pre}, Outputs: []*tflite.Tensor{out}})
-		if t := original[out]; t != nil {
-			observed = append(observed, observation{t, pre, true})
+		if i, ok := number[out]; ok {
+			observed[i].value, observed[i].fused = pre, fused
 		}
 	}
 	g.Ops = ops

@@ -70,11 +70,15 @@ func findInputRanges(j *job) error {
 // encodingsOf finds the candidates for one input and says why.
 func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]Encoding, error) {
 	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
-		in.Source, in.Why = "stated", "stated by the caller"
-		return []Encoding{j.opts.Inputs[i].encoding()}, nil
+		r := j.opts.Inputs[i]
+		if e := r.encoding(); (len(r.Std) == 0 || len(r.Mean) > 0) && e.usable() {
+			in.Source, in.Why = "stated", "stated by the caller"
+			return []Encoding{e}, nil
+		}
+		return nil, fmt.Errorf("input %q: mean %v and deviation %v, or the range [%g, %g], is no range of finite numbers", t.Name, r.Mean, r.Std, r.Lo, r.Hi)
 	}
 	if md != nil && i < len(md.Inputs) {
-		if e, why := fromMetadata(md.Inputs[i]); why != "" {
+		if e, why := fromMetadata(md.Inputs[i]); why != "" && e.usable() {
 			in.Source, in.Why = "metadata", why
 			return []Encoding{e}, nil
 		}
@@ -106,6 +110,9 @@ func interval(lo, hi float64) Encoding {
 // normalized is the encoding of pixels p in 0 … 255 as (p − mean)/std.
 func normalized(name string, mean, std []float64) Encoding {
 	e := Encoding{Name: name}
+	if len(mean) == 0 || len(std) == 0 {
+		return e
+	}
 	for c := range max(len(mean), len(std)) {
 		m, s := mean[min(c, len(mean)-1)], std[min(c, len(std)-1)]
 		e.Lo = append(e.Lo, -m/s)
@@ -118,6 +125,16 @@ func normalized(name string, mean, std []float64) Encoding {
 func imageNet() Encoding {
 	return normalized("ImageNet mean and deviation",
 		[]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}, []float64{0.229 * 255, 0.224 * 255, 0.225 * 255})
+}
+
+// usable reports whether e is made of finite ranges that are not empty.
+func (e Encoding) usable() bool {
+	for c := range max(len(e.Lo), len(e.Hi)) {
+		if lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]; !(lo < hi) || hi-lo > math.MaxFloat32 || math.Abs(lo) > math.MaxFloat32 {
+			return false
+		}
+	}
+	return len(e.Lo) > 0 && len(e.Hi) > 0
 }
 
 func (e Encoding) apply(dst, unit []float32, channels int) {
@@ -174,7 +191,7 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	slope, sure := biasSlope(firstFilter(j.graph, t))
+	slope, sure := biasSlope(j.firstFilter(t))
 	unit := math.Abs(math.Log(answer / typicalResponse))
 	byteScale := math.Abs(math.Log(answer * 127.5 / typicalResponse))
 	centred, positive := sure && slope < 0, sure && slope > 0
@@ -213,10 +230,10 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 
 // firstFilter returns the first CONV_2D or FULLY_CONNECTED that reads t, maybe
 // through ops that only move values.
-func firstFilter(g *tflite.Graph, t *tflite.Tensor) *tflite.Op {
+func (j *job) firstFilter(t *tflite.Tensor) *tflite.Op {
 	reach := map[*tflite.Tensor]bool{t: true}
-	for _, op := range g.Ops {
-		if !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
+	for _, op := range j.graph.Ops {
+		if j.float[op] != "" || !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
 			continue
 		}
 		s := spec(op)
@@ -249,7 +266,7 @@ func padsLikeTensorFlow(g *tflite.Graph) bool {
 		case *schema.DepthwiseConv2DOptionsT:
 			padding, stride = o.Padding, o.StrideH
 		}
-		if stride < 2 {
+		if stride < 2 || spec(op).filter == nil {
 			continue
 		}
 		if p := producers[op.Inputs[0]]; padding == schema.PaddingVALID && p != nil && p.Code == schema.BuiltinOperatorPAD {
@@ -302,7 +319,7 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 // inferFeatures guesses the range of an input that is no image from its first
 // filter, see stimulus.DomainFor.
 func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, string) {
-	op := firstFilter(j.graph, t)
+	op := j.firstFilter(t)
 	if op != nil {
 		f := spec(op).filter
 		w := op.Inputs[f.weights]
@@ -311,8 +328,9 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 			kernel = [2]int{w.Shape[1], w.Shape[2]}
 		}
 		if d, ok := stimulus.DomainFor(t.Shape, kind, kernel, w.Floats(), op.Inputs[f.bias].Floats()); ok {
-			e := interval(d.Lo*featureRoom, d.Hi*featureRoom)
-			return e, "guessed from the first filter's weights and biases"
+			if e := interval(d.Lo*featureRoom, d.Hi*featureRoom); e.usable() {
+				return e, "guessed from the first filter's weights and biases"
+			}
 		}
 	}
 	return interval(-1, 1), "nothing shows its range; [-1, 1] is a guess"
@@ -345,11 +363,10 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	encodings[i] = []Encoding{e}
 	probe, observed := probeModel(j.model, []*tflite.Tensor{first.Outputs[0]})
 	removeDeadOps(probe.Graphs[0])
-	last := len(observed) - 1 // the value before the fused activation, if there is one
 	answers := make([]float64, samples)
 	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
 		var deviations []float64
-		for _, m := range channelMoments(values[last], channelCount(observed[last].value)) {
+		for _, m := range channelMoments(values[0], channelCount(observed[0].value)) {
 			deviations = append(deviations, m.deviation())
 		}
 		slices.Sort(deviations)

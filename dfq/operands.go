@@ -92,7 +92,7 @@ func checkSizes(g *tflite.Graph) error {
 	length := func(t *tflite.Tensor) int {
 		n := 1
 		for _, d := range t.Shape {
-			if n *= d; n > maxElements || n == 0 {
+			if n *= max(d, 1); n > maxElements { // beside an axis of 0, others can still be huge
 				break
 			}
 		}

@@ -28,13 +28,12 @@ type patchReader struct {
 // as many weights as there are taps.
 const leastDepthwiseRows = 128
 
-// patchReaders lists the spatial filters that read an inner tensor.
-func patchReaders(j *job) []patchReader {
-	producers := j.graph.Producers()
+// patchReaders lists the spatial filters that read one of the given tensors.
+func patchReaders(j *job, inputs []*tflite.Tensor) []patchReader {
 	var out []patchReader
 	for _, op := range j.graph.Ops {
 		w, ok := windowOf(op)
-		if !ok || j.float[op] != "" || producers[op.Inputs[0]] == nil || j.unseen[op.Inputs[0]] {
+		if !ok || j.float[op] != "" || !slices.Contains(inputs, op.Inputs[0]) {
 			continue
 		}
 		rows := leastRows
@@ -48,7 +47,7 @@ func patchReaders(j *job) []patchReader {
 
 // observed is the number of the observation that shows the reader's input.
 func (r patchReader) observed(all []observation) int {
-	return slices.IndexFunc(all, func(o observation) bool { return o.tensor == r.op.Inputs[0] && !o.pre })
+	return slices.IndexFunc(all, func(o observation) bool { return o.tensor == r.op.Inputs[0] })
 }
 
 // windowOf reads op's window; false for a filter of one tap, whose patches are

@@ -312,8 +312,8 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	if r.Absorbed > 0 {
 		row("absorbed", "high biases of %d tensors", r.Absorbed)
 	}
-	for k, db := range r.FloatSQNR {
-		row("float twin", "output %d %.0f dB from the original on %s", k, db, provedOn(real))
+	if len(r.FloatSQNR) > 0 && len(r.Equalized)+r.Absorbed > 0 {
+		row("float twin", "answers as the original to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
 	for _, op := range r.Float {
 		row("float", "%s", describeOp(op))

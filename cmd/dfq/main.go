@@ -91,7 +91,7 @@ Exit codes: 0 done, 1 failed or below a stated bar, 2 wrong usage.`,
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args lets nothing through
 	}
 	root.SetVersionTemplate("dfq {{.Version}}\n")
-	root.AddCommand(newConvert(), newVerify(), newInspect(), newVersion())
+	root.AddCommand(newConvert(), newVerify(), newInspect(), newLint(), newVersion())
 	return root
 }
 

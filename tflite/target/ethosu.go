@@ -29,6 +29,7 @@ func ethosU(name string, g generation) *target {
 		source:        sourceVela,
 		missing:       Error,
 		missingAdvice: "Vela leaves it to the CPU; replace it where speed matters",
+		dropsShapes:   true,
 		all: rule{
 			types:   i8 | u8 | i16,
 			weights: i8 | u8,
@@ -109,6 +110,9 @@ var npuRules = map[schema.BuiltinOperator]rule{
 	schema.BuiltinOperatorREVERSE_V2:              {},
 	schema.BuiltinOperatorRESIZE_BILINEAR:         {checks: []check{resizeFactor(2)}},
 	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {checks: []check{resizeFactor(8)}},
+
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND: {constant: []int{1, 2}, checks: []check{dilationPair}},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND: {constant: []int{1, 2}, checks: []check{dilationPair}},
 
 	schema.BuiltinOperatorQUANTIZE: {},
 }
@@ -281,6 +285,41 @@ func (o *operation) padded(w window) bool {
 		}
 	}
 	return false
+}
+
+// dilationPair: SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND are taken around a
+// convolution only, which they dilate.
+var dilationPair = check{
+	name:   "operator",
+	advice: "use a convolution with a dilation",
+	fault: func(o *operation) fault {
+		if o.dilates() {
+			return fault{}
+		}
+		return faultf(nil, "it does not stand around a convolution")
+	},
+}
+
+// dilates reports whether o is one end of SPACE_TO_BATCH_ND → convolution →
+// BATCH_TO_SPACE_ND with one block shape.
+func (o *operation) dilates() bool {
+	start := o.Op
+	if o.Code == schema.BuiltinOperatorBATCH_TO_SPACE_ND {
+		c := o.around.producers[o.x()]
+		if c == nil || c.Inputs == nil {
+			return false
+		}
+		start = o.around.producers[newOperation(c, o.around).x()]
+	}
+	c := o.around.next(start)
+	end := o.around.next(c)
+	if end == nil || start.Code != schema.BuiltinOperatorSPACE_TO_BATCH_ND || end.Code != schema.BuiltinOperatorBATCH_TO_SPACE_ND ||
+		c.Code != schema.BuiltinOperatorCONV_2D && c.Code != schema.BuiltinOperatorDEPTHWISE_CONV_2D {
+		return false
+	}
+	from, ok := newOperation(start, o.around).ints(1)
+	to, ok2 := newOperation(end, o.around).ints(1)
+	return ok && ok2 && slices.Equal(from, to)
 }
 
 // shortBias: a 64-bit bias belongs to 16-bit values; beside 8-bit ones it ends

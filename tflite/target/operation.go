@@ -15,6 +15,43 @@ type operation struct {
 	*tflite.Op
 	data          []*tflite.Tensor // inputs that hold values: no shapes, axes, indices, weights, biases
 	weights, bias *tflite.Tensor   // nil where there are none
+	around        *links
+}
+
+// links tell who makes and who reads the tensors of a graph.
+type links struct {
+	uses      map[*tflite.Tensor][]tflite.Use
+	producers map[*tflite.Tensor]*tflite.Op
+	outputs   []*tflite.Tensor
+}
+
+// next returns the only op that reads the only output of op, nil if there are
+// more or none.
+func (l *links) next(op *tflite.Op) *tflite.Op {
+	if op == nil || len(op.Outputs) != 1 || slices.Contains(l.outputs, op.Outputs[0]) {
+		return nil
+	}
+	if uses := l.uses[op.Outputs[0]]; len(uses) == 1 {
+		return uses[0].Op
+	}
+	return nil
+}
+
+// onlyShapes reports whether all that op makes are shapes for RESHAPEs that are
+// taken, and operands of ops that are dropped.
+func (l *links) onlyShapes(op *tflite.Op, taken, dropped map[*tflite.Op]bool) bool {
+	for _, t := range op.Outputs {
+		if t == nil || slices.Contains(l.outputs, t) {
+			return false
+		}
+		for _, u := range l.uses[t] {
+			shape := u.Op.Code == schema.BuiltinOperatorRESHAPE && u.Input == 1 && taken[u.Op]
+			if !shape && !dropped[u.Op] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // dataInputs are the positions of the inputs that hold values, where these are
@@ -50,8 +87,8 @@ var dataInputs = map[schema.BuiltinOperator][]int{
 	schema.BuiltinOperatorLOGICAL_OR:         {0, 1},
 }
 
-func newOperation(op *tflite.Op) *operation {
-	o := &operation{Op: op}
+func newOperation(op *tflite.Op, around *links) *operation {
+	o := &operation{Op: op, around: around}
 	positions, ok := dataInputs[op.Code]
 	if !ok {
 		positions = []int{0}

@@ -12,7 +12,9 @@ import (
 // dash is a version that no release has.
 //
 // Source: google-ai-edge/LiteRT, tflite/converter/tools/versioning/runtime_version.cc
-// and tflite/core/kernels/register.cc, August 2026.
+// and tflite/core/kernels/register.cc, August 2026. For version 4 of CAST and
+// version 6 of CONV_2D it says 2.9, but the library of that release does not have
+// them.
 var releases = map[schema.BuiltinOperator]string{
 	schema.BuiltinOperatorABS:                          "1.13 2.4 2.5 2.6 2.12",
 	schema.BuiltinOperatorADD:                          "1.5 1.14 2.4 2.6 2.13 2.23",
@@ -32,11 +34,11 @@ var releases = map[schema.BuiltinOperator]string{
 	schema.BuiltinOperatorBROADCAST_TO:                 "- 2.5 2.5 2.23",
 	schema.BuiltinOperatorBUCKETIZE:                    "2.8",
 	schema.BuiltinOperatorCALL_ONCE:                    "2.5",
-	schema.BuiltinOperatorCAST:                         "1.5 2.7 2.8 2.9 2.12 2.15 2.17 2.21 2.23",
+	schema.BuiltinOperatorCAST:                         "1.5 2.7 2.8 2.10 2.12 2.15 2.17 2.21 2.23",
 	schema.BuiltinOperatorCEIL:                         "1.14",
 	schema.BuiltinOperatorCOMPLEX_ABS:                  "2.5",
 	schema.BuiltinOperatorCONCATENATION:                "1.5 1.14 2.3 2.14 2.21 2.23 2.23",
-	schema.BuiltinOperatorCONV_2D:                      "1.5 1.14 1.14 2.3 2.4 2.9 2.11 2.15",
+	schema.BuiltinOperatorCONV_2D:                      "1.5 1.14 1.14 2.3 2.4 2.10 2.11 2.15",
 	schema.BuiltinOperatorCONV_3D:                      "2.5",
 	schema.BuiltinOperatorCONV_3D_TRANSPOSE:            "2.6",
 	schema.BuiltinOperatorCOS:                          "1.14 2.23",

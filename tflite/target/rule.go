@@ -105,8 +105,8 @@ const (
 )
 
 // lint holds one op against its row.
-func (t *target) lint(op *tflite.Op) []Finding {
-	l := &linter{target: t, op: newOperation(op)}
+func (t *target) lint(op *tflite.Op, around *links) []Finding {
+	l := &linter{target: t, op: newOperation(op, around)}
 	row, ok := t.rules[op.Code]
 	if op.Code == schema.BuiltinOperatorCUSTOM {
 		row, ok = rule{}, slices.Contains(t.custom, op.Custom)
@@ -211,23 +211,30 @@ func (l *linter) versions() {
 const (
 	adviceVersion = "write the op in a form that has such a version; conversion for this target does"
 	adviceInt8    = "convert it to INT8, inputs and outputs too; an op that stays float runs on the CPU"
+	adviceIndex   = "the CPU runs it; compute shapes and indices beforehand, or leave them to the application"
 )
 
 func (l *linter) elementTypes() {
-	check := func(role string, ts []*tflite.Tensor, want types, advice string) {
+	// One tensor tells it all: an op on another type has it on both sides.
+	check := func(role string, ts []*tflite.Tensor, want types, advice string) bool {
 		for _, t := range ts {
 			if want != 0 && t != nil && !want.has(t.Type) {
+				if !(f32 | f16).has(t.Type) && advice == adviceInt8 {
+					advice = adviceIndex
+				}
 				l.errorf("type", advice, t, "%s is %s, taken are %s", role, t.Type, want)
-				return // one tensor tells it all
+				return false
 			}
 		}
+		return true
 	}
 	out := l.row.outputs
 	if out == 0 {
 		out = l.row.types
 	}
-	check("an input", l.op.data, l.row.types, adviceInt8)
-	check("an output", l.op.Outputs, out, adviceInt8)
+	if check("an input", l.op.data, l.row.types, adviceInt8) {
+		check("an output", l.op.Outputs, out, adviceInt8)
+	}
 	check("the weights tensor", []*tflite.Tensor{l.op.weights}, l.row.weights, "quantize the weights to 8 bits")
 	check("the bias", []*tflite.Tensor{l.op.bias}, l.row.bias, "write the bias as 32-bit integers")
 }

@@ -69,6 +69,10 @@ type target struct {
 	missing       Severity // of an operator without a row
 	broken        Severity // of a broken field of a row; 0: Error
 	missingAdvice string
+
+	// dropsShapes: the target takes the shape of a tensor from the file, not
+	// from a RESHAPE's operand, and drops the ops that only compute that.
+	dropsShapes bool
 }
 
 // targets in the order in which they are listed.
@@ -135,9 +139,7 @@ func Lint(m *tflite.Model, name string) ([]Finding, error) {
 	}
 	var found []Finding
 	for gi, g := range m.Graphs {
-		for i, op := range g.Ops {
-			fs := t.lint(op)
-			slices.SortStableFunc(fs, func(a, b Finding) int { return int(b.Severity - a.Severity) })
+		for i, fs := range t.lintGraph(g) {
 			for _, f := range fs {
 				f.Target, f.Graph, f.Op = t.name, gi, i
 				found = append(found, f)
@@ -145,4 +147,22 @@ func Lint(m *tflite.Model, name string) ([]Finding, error) {
 		}
 	}
 	return found, nil
+}
+
+// lintGraph returns the findings of each op of a graph, the worst first.
+func (t *target) lintGraph(g *tflite.Graph) [][]Finding {
+	around := &links{g.Uses(), g.Producers(), g.Outputs}
+	found := make([][]Finding, len(g.Ops))
+	taken, dropped := map[*tflite.Op]bool{}, map[*tflite.Op]bool{}
+	for i, op := range slices.Backward(g.Ops) {
+		if t.dropsShapes && around.onlyShapes(op, taken, dropped) {
+			dropped[op] = true
+			continue
+		}
+		fs := t.lint(op, around)
+		slices.SortStableFunc(fs, func(a, b Finding) int { return int(b.Severity - a.Severity) })
+		taken[op] = len(fs) == 0 || fs[0].Severity < Error
+		found[i] = fs
+	}
+	return found
 }

@@ -29,7 +29,7 @@ var (
 // as one that it asks for: without it the numbers are wrong.
 var kernels = map[schema.BuiltinOperator]kernel{
 	schema.BuiltinOperatorCONV_2D:           {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias, symmetricWeights, weightAxis(0), groups}}},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {3, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(3)}}},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias.as(Warning), symmetricWeights, weightAxis(3)}}},
 	schema.BuiltinOperatorFULLY_CONNECTED:   {4, rule{checks: []check{symmetricWeights, weightAxis(0)}}},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(0)}}},
 	schema.BuiltinOperatorBATCH_MATMUL:      {2, rule{ranks: [2]int{2, 5}}},
@@ -104,12 +104,12 @@ var kernels = map[schema.BuiltinOperator]kernel{
 	schema.BuiltinOperatorARG_MAX:       {int8: 2},
 	schema.BuiltinOperatorARG_MIN:       {int8: 2},
 	schema.BuiltinOperatorTOPK_V2:       {int8: 2},
-	schema.BuiltinOperatorEQUAL:         {int8: 2},
-	schema.BuiltinOperatorNOT_EQUAL:     {int8: 2},
-	schema.BuiltinOperatorGREATER:       {int8: 2},
-	schema.BuiltinOperatorGREATER_EQUAL: {int8: 2},
-	schema.BuiltinOperatorLESS:          {int8: 2},
-	schema.BuiltinOperatorLESS_EQUAL:    {int8: 2},
+	schema.BuiltinOperatorEQUAL:         {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorNOT_EQUAL:     {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorGREATER:       {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorGREATER_EQUAL: {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorLESS:          {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorLESS_EQUAL:    {2, rule{checks: []check{fraction}}},
 	schema.BuiltinOperatorSHAPE:         {int8: 1},
 	schema.BuiltinOperatorRANK:          {int8: 1},
 	schema.BuiltinOperatorCAST:          {int8: 3},
@@ -204,6 +204,21 @@ var sumStep = check{
 			sx, _, ok2 := quantOf(t)
 			if ok && ok2 && t.Type == schema.TensorTypeINT8 && 2*float64(sx) >= 0x1p20*float64(s) {
 				return faultf(t, "input scale %g is 2^19 times the output scale %g or more", sx, s)
+			}
+		}
+		return fault{}
+	},
+}
+
+// fraction: comparisons scale their inputs by the scale itself, which must be
+// below 1; the kernel ends the process otherwise.
+var fraction = check{
+	name:   "scale",
+	advice: "divide the inputs before they are compared",
+	fault: func(o *operation) fault {
+		for _, t := range o.data {
+			if s, _, ok := quantOf(t); ok && t.Type == schema.TensorTypeINT8 && s >= 1 {
+				return faultf(t, "scale %g, it must be below 1", s)
 			}
 		}
 		return fault{}

@@ -1,0 +1,203 @@
+package dfq
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// Moments of parts, joined, are those of the whole, for means far larger than
+// the deviation as well.
+func TestMoments(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, offset := range []float64{0, 1000, -1e5} {
+		const channels, rows = 3, 400
+		v := make([]float32, channels*rows)
+		for i := range v {
+			v[i] = float32(offset*float64(i%channels) + r.NormFloat64())
+		}
+		var joined [channels]moments
+		for at := 0; at < rows; {
+			n := min(1+r.IntN(90), rows-at)
+			for c, m := range channelMoments(v[at*channels:(at+n)*channels], channels) {
+				joined[c] = joined[c].join(m)
+			}
+			at += n
+		}
+		for c, m := range joined {
+			lo, hi, sum := math.Inf(1), math.Inf(-1), 0.0
+			for i := c; i < len(v); i += channels {
+				x := float64(v[i])
+				lo, hi, sum = math.Min(lo, x), math.Max(hi, x), sum+x
+			}
+			mean, square := sum/rows, 0.0
+			for i := c; i < len(v); i += channels {
+				square += (float64(v[i]) - mean) * (float64(v[i]) - mean)
+			}
+			if m.n != rows || m.lo != lo || m.hi != hi {
+				t.Errorf("offset %g, channel %d: %d values from %g to %g, want %g to %g", offset, c, int(m.n), m.lo, m.hi, lo, hi)
+			}
+			if math.Abs(m.mean-mean) > 1e-6 || math.Abs(m.deviation()/math.Sqrt(square/rows)-1) > 1e-6 {
+				t.Errorf("offset %g, channel %d: mean %g, deviation %g, want %g, %g", offset, c, m.mean, m.deviation(), mean, math.Sqrt(square/rows))
+			}
+		}
+	}
+	if m := (moments{}).join(moments{}); m != (moments{}) {
+		t.Errorf("nothing and nothing is %v", m)
+	}
+}
+
+func TestSomeRows(t *testing.T) {
+	v := make([]float32, 10*3)
+	for i := range v {
+		v[i] = float32(i / 3) // the row's number
+	}
+	for _, test := range []struct {
+		n    int
+		want []float32 // rows
+	}{{30, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {1000, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {6, []float32{2, 7}}, {1, []float32{5}}} {
+		got := someRows(v, 3, test.n)
+		if len(got) != 3*len(test.want) {
+			t.Fatalf("%d values asked for, %d given", test.n, len(got))
+		}
+		for i, x := range got {
+			if x != test.want[i/3] {
+				t.Errorf("%d values asked for: row %d is row %v, want %v", test.n, i/3, x, test.want[i/3])
+			}
+		}
+	}
+	if got := someRows(nil, 3, 10); len(got) != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+// A probe shows every wanted tensor as the model computes it, and the value
+// before a filter's activation.
+func TestProbeModel(t *testing.T) {
+	m := Chain(Input(1, 6, 6, 3), Conv(4, 3, ReLU6), Scale(9), Depthwise(3, fused("RELU_N1_TO_1")), Conv(3, 1, ReLU), Conv(2, 1),
+		Unary(schema.BuiltinOperatorRELU, nil))
+	before := m.String()
+	var want []*tflite.Tensor
+	for _, op := range m.Graphs[0].Ops {
+		want = append(want, op.Outputs[0])
+	}
+	probe, observed := probeModel(m, want)
+	if m.String() != before {
+		t.Error("the model itself changed")
+	}
+	in := Inputs(m, 1, 1, 1)[0]
+	got, err := mustOpen(t, evaluate, probe)(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := m.Clone()
+	plain.Graphs[0].Outputs = nil
+	for _, op := range plain.Graphs[0].Ops {
+		plain.Graphs[0].Outputs = append(plain.Graphs[0].Outputs, op.Outputs[0])
+	}
+	values, err := mustOpen(t, evaluate, plain)(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(observed) != len(want) {
+		t.Fatalf("%d observations of %d tensors", len(observed), len(want))
+	}
+	splits := 0
+	for k, o := range observed {
+		if o.tensor != want[k] {
+			t.Fatalf("observation %d is of %q", k, o.tensor.Name)
+		}
+		lo, hi := clamp(o.fused)
+		cut := false
+		for e, x := range got[k] {
+			y := math.Max(lo, math.Min(hi, float64(x)))
+			cut = cut || y != float64(x)
+			if float32(y) != values[k][e] {
+				t.Fatalf("%q, before %v: element %d is %v, the model computes %v", o.tensor.Name, o.fused, e, x, values[k][e])
+			}
+		}
+		if o.splits() {
+			splits++
+			if !cut {
+				t.Errorf("%q: its activation cuts nothing: what is tested?", o.tensor.Name)
+			}
+		}
+	}
+	if splits != 3 {
+		t.Errorf("%d tensors are seen before their activation, want 3", splits)
+	}
+}
+
+// Statistics are of the graph's own values: bounds and means over all samples.
+func TestEstimate(t *testing.T) {
+	m := Chain(Input(1, 6, 6, 3), Conv(4, 3, ReLU), Depthwise(3))
+	samples := Inputs(m, 1, 5, 1)
+	j := jobAfter(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+	run := mustOpen(t, evaluate, m)
+	lo, hi, sum, n := math.Inf(1), math.Inf(-1), make([]float64, 4), 0.0
+	for _, in := range samples {
+		out, err := run(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range out[0] {
+			lo, hi = math.Min(lo, float64(x)), math.Max(hi, float64(x))
+			sum[i%4] += float64(x)
+		}
+		n += float64(len(out[0]) / 4)
+	}
+	s := j.stats[j.graph.Outputs[0]]
+	if s.lo != lo || s.hi != hi {
+		t.Errorf("from %g to %g, want %g to %g", s.lo, s.hi, lo, hi)
+	}
+	for c, m := range s.channels {
+		if m.n != n || math.Abs(m.mean-sum[c]/n) > 1e-6 {
+			t.Errorf("channel %d: %g values of mean %g, want %g of %g", c, m.n, m.mean, n, sum[c]/n)
+		}
+	}
+	relu := j.stats[j.graph.Ops[0].Outputs[0]]
+	if relu.lo < 0 || relu.pre[0].lo >= 0 && relu.pre[1].lo >= 0 {
+		t.Errorf("behind the RELU from %g, before it from %g and %g", relu.lo, relu.pre[0].lo, relu.pre[1].lo)
+	}
+}
+
+// A patch is what a filter sees: its product with the weights is the filter's
+// answer.
+func TestPatches(t *testing.T) {
+	for _, layer := range []Layer{Conv(1, 3), Conv(1, 3, Stride(2)), Conv(1, 2, Valid), Depthwise(3), Depthwise(3, Stride(2), Valid)} {
+		m := Chain(Input(1, 7, 9, 3), layer)
+		op := m.Graphs[0].Ops[0]
+		p, ok := windowOf(op)
+		if !ok {
+			t.Fatalf("no window of\n%v", m)
+		}
+		in := Inputs(m, 1, 1, 1)[0]
+		out, err := mustOpen(t, evaluate, m)(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, b := op.Inputs[1].Floats(), op.Inputs[2].Floats()
+		n := p.outH * p.outW
+		patches := p.somePatches(in[0], n)
+		size := p.kh * p.kw * p.channels
+		for i := range n {
+			want := make([]float64, len(b))
+			for k, x := range patches[i*size : (i+1)*size] {
+				c := 0
+				if op.Code == schema.BuiltinOperatorDEPTHWISE_CONV_2D {
+					c = k % 3
+				}
+				want[c] += float64(x) * float64(w[k])
+			}
+			for c := range b {
+				if got := float64(out[0][i*len(b)+c]); math.Abs(got-want[c]-float64(b[c])) > 1e-4 {
+					t.Fatalf("output %d of channel %d is %g, its patch gives %g\n%v", i, c, got, want[c]+float64(b[c]), m)
+				}
+			}
+		}
+	}
+}

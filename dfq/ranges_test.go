@@ -1,0 +1,146 @@
+package dfq
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// rangeCost is what the range [lo, hi] costs by definition: the squares of what
+// is cut off, and the variance of rounding for the rest.
+func rangeCost(values []float32, lo, hi float64) float64 {
+	step := (math.Max(hi, 0) - math.Min(lo, 0)) / 255
+	total := 0.0
+	for _, x := range values {
+		switch v := float64(x); {
+		case v < lo:
+			total += (lo - v) * (lo - v)
+		case v > hi:
+			total += (v - hi) * (v - hi)
+		default:
+			total += step * step / 12
+		}
+	}
+	return total
+}
+
+// No range between half of the full one and the full one costs noticeably less
+// than the one that is chosen.
+func TestLeastErrorRange(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	families := map[string]func() float64{
+		"normal":    r.NormFloat64,
+		"rectified": func() float64 { return math.Max(0, r.NormFloat64()) },
+		"uniform":   r.Float64,
+		"negative":  func() float64 { return -r.Float64() },
+		"heavy":     func() float64 { return math.Exp(1.5*r.NormFloat64()) - 1 },
+		"lopsided":  func() float64 { return math.Exp(2*r.NormFloat64()) - 0.5*r.Float64() },
+		"constant":  func() float64 { return 3 },
+	}
+	for name, draw := range families {
+		t.Run(name, func(t *testing.T) {
+			values := make([]float32, 3000)
+			lo, hi := 0.0, 0.0
+			for i := range values {
+				values[i] = float32(draw())
+				lo, hi = math.Min(lo, float64(values[i])), math.Max(hi, float64(values[i]))
+			}
+			gotLo, gotHi := leastErrorRange(values, lo, hi)
+			if gotLo < lo || gotHi > hi {
+				t.Fatalf("[%g, %g] is outside [%g, %g]", gotLo, gotHi, lo, hi)
+			}
+			cost := rangeCost(values, gotLo, gotHi)
+			for i := 0.5; i <= 1; i += 0.01 {
+				for k := 0.5; k <= 1; k += 0.01 {
+					if c := rangeCost(values, lo*i, hi*k); c < 0.97*cost {
+						t.Fatalf("[%g, %g] costs %g, [%g, %g] costs %g", gotLo, gotHi, cost, lo*i, hi*k, c)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A range is cut where that pays, and only there.
+func TestLeastErrorRangeCuts(t *testing.T) {
+	even := make([]float32, 2000)
+	for i := range even {
+		even[i] = float32(i) / 2000
+	}
+	if lo, hi := leastErrorRange(even, 0, 1); lo != 0 || hi < 0.99 {
+		t.Errorf("evenly spread values are cut to [%g, %g]", lo, hi)
+	}
+	outlier := append([]float32{1.9}, even...)
+	if _, hi := leastErrorRange(outlier, 0, 1.9); hi > 1.05 {
+		// Rounding 2000 values costs 2000·(1.9/255)²/12 = 0.009 there and a
+		// quarter of that at 0.95, where cutting off costs 0.9: it does not pay.
+		t.Logf("one outlier of two thousand keeps the range at %g", hi)
+	} else {
+		t.Errorf("cut to %g: the outlier's error is far more than rounding", hi)
+	}
+	many := make([]float32, 0, 1<<20)
+	for range 500 {
+		many = append(many, even...)
+	}
+	many = append(many, 1.9)
+	if _, hi := leastErrorRange(many, 0, 1.9); hi > 1.1 {
+		t.Errorf("one outlier of a million keeps the range at %g", hi)
+	}
+}
+
+// Ops that demand one scale get it, and tensors that they do not touch keep
+// their own.
+func TestScaleGroups(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 8, 8, 3)
+	y := Conv(4, 1, ReLU)(b, x)
+	pooled := Pool(schema.BuiltinOperatorMAX_POOL_2D, 2)(b, y)
+	gate := Unary(schema.BuiltinOperatorLOGISTIC, nil)(b, pooled)
+	joined := Concat(Identity(), Conv(2, 1))(b, pooled)
+	m := b.Model(joined, gate)
+	j := jobAfter(t, m, stated(), "assign ranges")
+	at := func(t *tflite.Tensor) *tflite.Quantization {
+		for _, c := range j.graph.Tensors() {
+			if c.Name == t.Name {
+				return c.Quant
+			}
+		}
+		return nil
+	}
+	if params(at(y)) != params(at(pooled)) || params(at(pooled)) != params(at(joined)) {
+		t.Errorf("pooling and concatenation have %v, %v, %v", at(y), at(pooled), at(joined))
+	}
+	if p := params(at(gate)); p.Scale != 1./256 || p.Zero != -128 {
+		t.Errorf("LOGISTIC has %v", at(gate))
+	}
+	if p := params(at(x)); p.Scale != float32(2./255) {
+		t.Errorf("the input in [−1, 1] has %v", at(x))
+	}
+}
+
+// An operand of CONCATENATION with readers of its own and a far smaller range
+// keeps it.
+func TestSmallOperandsKeepTheirScale(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 8, 8, 3)
+	small := Sequence(Conv(4, 1), Scale(0.001))(b, x)
+	other := Conv(4, 1)(b, small)
+	joined := Concat(Identity(), Sequence(Conv(4, 1), Scale(100)))(b, small)
+	q, _ := quantize(t, b.Model(other, joined), stated())
+	quantizes := 0
+	for _, op := range q.Graphs[0].Ops {
+		if op.Code == schema.BuiltinOperatorQUANTIZE {
+			quantizes++
+			if from, to := scaleOf(op.Inputs[0]), scaleOf(op.Outputs[0]); from > to/1000 {
+				t.Errorf("from scale %g to %g", from, to)
+			}
+		}
+	}
+	if quantizes != 1 {
+		t.Errorf("%d QUANTIZE ops, want one\n%v", quantizes, q)
+	}
+}

@@ -1,0 +1,169 @@
+package dfq
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"dfq/dfq/internal/affine"
+)
+
+// randomFilter is [outputs][kernels·taps] with a scale for each output.
+func randomFilter(r *rand.Rand, outputs, inner int) ([]float32, layout, []float32) {
+	w := make([]float32, outputs*inner)
+	for i := range w {
+		w[i] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+	}
+	l := layout{channels: outputs, inner: inner}
+	return w, l, weightScales(w, l, false)
+}
+
+// errorSum is the sum of rounding errors, in steps, over some elements.
+func errorSum(w []float32, q []int8, scale float32, elements []int) float64 {
+	sum := 0.0
+	for _, i := range elements {
+		sum += float64(q[i]) - float64(w[i])/float64(scale)
+	}
+	return sum
+}
+
+// Errors of an output sum to half a step at most, those of a kernel to far less
+// than with each weight at its nearest, and no weight is further than a step from
+// its real value.
+func TestRoundedSums(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	kernelSums, nearestSums := 0.0, 0.0
+	for range 300 {
+		outputs, kernels, taps := 1+r.IntN(4), 1+r.IntN(8), 1+r.IntN(9)
+		w, l, scales := randomFilter(r, outputs, kernels*taps)
+		q := roundWeights(w, l, scales, true, func(i int) int { return i % l.inner / taps })
+		nearest := roundWeights(w, l, scales, false, nil)
+		for o := range outputs {
+			var all []int
+			for k := range kernels {
+				var elements []int
+				for tap := range taps {
+					elements = append(elements, (o*kernels+k)*taps+tap)
+				}
+				if taps > 2 {
+					kernelSums += math.Abs(errorSum(w, q, scales[o], elements))
+					nearestSums += math.Abs(errorSum(w, nearest, scales[o], elements))
+				}
+				all = append(all, elements...)
+			}
+			if s := errorSum(w, q, scales[o], all); math.Abs(s) > 0.5+1e-6 && len(all) > 1 {
+				t.Fatalf("%d outputs of %d kernels of %d taps: errors of an output sum to %.2f", outputs, kernels, taps, s)
+			}
+		}
+		for i, x := range w {
+			v := float64(x) / float64(scales[l.channel(i)])
+			if d := math.Abs(float64(q[i]) - v); d >= 1+1e-6 {
+				t.Fatalf("%.2f became %d", v, q[i])
+			}
+			if float64(nearest[i]) != math.Round(v) {
+				t.Fatalf("%.2f is rounded to %d without sums", v, nearest[i])
+			}
+		}
+	}
+	if kernelSums > 0.7*nearestSums {
+		t.Errorf("errors of kernels sum to %.0f in all, with each at its nearest to %.0f", kernelSums, nearestSums)
+	}
+}
+
+// The flips cost no more than any other choice of as many: each is of a weight
+// nearer to its other neighbour than those left alone.
+func TestBalanceFlipsTheCheapest(t *testing.T) {
+	q := []int8{0, 0, 0, 0, 0}
+	e := []float64{-0.45, -0.1, -0.4, -0.3, -0.35} // the weights are 0.45, 0.1, 0.4, …; the sum −1.6
+	balance(q, e, []int{0, 1, 2, 3, 4})
+	for i, want := range []int8{1, 0, 1, 0, 0} {
+		if q[i] != want {
+			t.Errorf("weight %d is %d, want %d", i, q[i], want)
+		}
+	}
+}
+
+// No weight leaves the narrow range for the sake of a sum.
+func TestRoundingStaysInTheNarrowRange(t *testing.T) {
+	w := make([]float32, 64)
+	for i := range w {
+		w[i] = 126.6 // nearest is 127; the sum asks for more
+	}
+	w[0] = 127
+	for _, sign := range []float32{1, -1} {
+		for i := range w {
+			w[i] *= sign
+		}
+		q := roundWeights(w, layout{1, 64}, []float32{1}, true, func(int) int { return 0 })
+		sum := 0.0
+		for i, x := range q {
+			if x < -affine.QMaxWeight || x > affine.QMaxWeight {
+				t.Fatalf("weight %d is %d", i, x)
+			}
+			sum += float64(x) - float64(w[i])
+		}
+		if math.Abs(sum) > 0.5 {
+			t.Errorf("errors sum to %.2f", sum)
+		}
+	}
+}
+
+// quadratic is eᵀ·H·e over all outputs, e in steps.
+func quadratic(w []float32, q []int8, scales, h []float32, k int) float64 {
+	total := 0.0
+	for at := 0; at < len(w); at += k {
+		for i := range k {
+			for m := range k {
+				s := float64(scales[min(at/k, len(scales)-1)])
+				total += (float64(q[at+i]) - float64(w[at+i])/s) * float64(h[i*k+m]) * (float64(q[at+m]) - float64(w[at+m])/s)
+			}
+		}
+	}
+	return total
+}
+
+// The descent never ends above where it began, keeps to the neighbours of each
+// real value, and finds the best of all roundings of a few weights most of the
+// time.
+func TestDescent(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 2))
+	best := 0
+	const rounds, k = 200, 5
+	for range rounds {
+		w, l, scales := randomFilter(r, 1, k)
+		rows := make([]float32, 40*k)
+		for i := range rows { // channels that go together
+			rows[i] = float32(1 + r.NormFloat64()*0.3)
+			if i%k > 0 {
+				rows[i] += rows[i-1]
+			}
+		}
+		h := secondMoments(rows, k)
+		q := roundWeights(w, l, scales, false, nil)
+		before := quadratic(w, q, scales, h, k)
+		descend(w, q, scales, h, k)
+		after := quadratic(w, q, scales, h, k)
+		if after > before*(1+1e-4)+1e-6 {
+			t.Fatalf("from %g to %g", before, after)
+		}
+		for i, x := range w {
+			if d := math.Abs(float64(q[i]) - float64(x/scales[0])); d >= 1.5 || math.Abs(float64(q[i])) > affine.QMaxWeight {
+				t.Fatalf("%g steps became %d", x/scales[0], q[i])
+			}
+		}
+		least := math.Inf(1)
+		try := make([]int8, k)
+		for bits := range 1 << k {
+			for i, x := range w {
+				try[i] = int8(math.Max(-127, math.Min(127, math.Floor(float64(x/scales[0]))+float64(bits>>i&1))))
+			}
+			least = math.Min(least, quadratic(w, try, scales, h, k))
+		}
+		if after <= least*1.001+1e-6 {
+			best++
+		}
+	}
+	if best < rounds/2 {
+		t.Errorf("the best rounding was found %d times of %d", best, rounds)
+	}
+}
