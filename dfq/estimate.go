@@ -73,7 +73,11 @@ func estimate(j *job) error {
 		}
 		j.stats[t] = s
 	}
-	for t, s := range j.stats {
+	for _, t := range j.graph.Tensors() { // in order, so that the message is always the same
+		s := j.stats[t]
+		if s == nil {
+			continue
+		}
 		s.lo, s.hi = bounds(s.channels)
 		if !s.finite() {
 			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())

@@ -60,7 +60,7 @@ func findInputRanges(j *job) error {
 		return nil
 	}
 	n := j.opts.Samples
-	if n == 0 {
+	if n <= 0 {
 		n = defaultSamples
 	}
 	j.samples = j.makeSamples(encodings, n, j.opts.Seed)

@@ -278,6 +278,12 @@ func TestRefused(t *testing.T) {
 		{"weights of integers", func(m *tflite.Model) { conv(m).Inputs[1].Type = schema.TensorTypeINT32 }, `"conv_weights" is INT32`},
 		{"NaN in weights", func(m *tflite.Model) { set(conv(m).Inputs[1], 3, math.NaN()) }, `"conv_weights" holds NaN or infinity`},
 		{"infinite bias", func(m *tflite.Model) { set(conv(m).Inputs[2], 0, math.Inf(-1)) }, `"conv_weights_bias" holds NaN or infinity`},
+		{"weights beyond what the capped output can be scaled from", func(m *tflite.Model) { set(conv(m).Inputs[1], 3, 1e25) }, "beyond what a kernel can scale down"},
+		{"weights beyond any scale", func(m *tflite.Model) { set(m.Graphs[0].Ops[2].Inputs[1], 3, 1e34) }, "are so large that their product"},
+		{"answers that are no numbers", func(m *tflite.Model) {
+			set(m.Graphs[0].Ops[2].Inputs[1], 3, 3e38)
+			set(m.Graphs[0].Ops[2].Inputs[2], 0, 3e38)
+		}, "is not finite on made-up inputs"},
 		{"weights that are computed", func(m *tflite.Model) {
 			w := conv(m).Inputs[1]
 			copy := &tflite.Tensor{Name: "computed", Type: w.Type, Shape: w.Shape}
@@ -318,6 +324,27 @@ func TestRefused(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// Data of the user's that does not fit the model is refused.
+func TestCalibrationRefused(t *testing.T) {
+	m := small()
+	n := m.Graphs[0].Inputs[0].Len()
+	bad := make([]float32, n)
+	bad[5] = float32(math.NaN())
+	for name, calibration := range map[string][][][]float32{
+		"no input":         {{}},
+		"two inputs":       {{make([]float32, n), make([]float32, n)}},
+		"too few values":   {{make([]float32, n-1)}},
+		"a sample without": {{make([]float32, n)}, {}},
+		"NaN":              {{bad}},
+	} {
+		opts := stated()
+		opts.Calibration = calibration
+		if _, _, err := Quantize(m, opts); err == nil || !strings.Contains(err.Error(), "estimate") {
+			t.Errorf("%s: error %v, want one of the pass that runs them", name, err)
+		}
 	}
 }
 

@@ -154,6 +154,21 @@ func static(free int) check {
 	}
 }
 
+// knownBatch: the first dimension, too.
+var knownBatch = check{
+	name:     "dynamic shape",
+	advice:   "set the model's batch to 1 before converting",
+	severity: Warning,
+	fault: func(o *operation) fault {
+		for _, t := range o.values() {
+			if len(t.Signature) > 0 && t.Signature[0] < 0 {
+				return faultf(t, "the batch is not known beforehand")
+			}
+		}
+		return fault{}
+	},
+}
+
 // batch1: the first of four dimensions is 1.
 var batch1 = check{
 	name:   "batch",

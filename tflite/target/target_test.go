@@ -83,7 +83,9 @@ var rules = []struct {
 
 	{"edgetpu", "operator", target.Error, unary(schema.BuiltinOperatorHARD_SWISH, 1, nil, 4), unary(schema.BuiltinOperatorRELU, 2, nil, 4)},
 	{"edgetpu", "type", target.Error, typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeFLOAT32), typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeUINT8)},
-	{"edgetpu", "dynamic shape", target.Error, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) }), reshaped()},
+	{"edgetpu", "dynamic shape", target.Error, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 1) }), change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) })},
+	{"edgetpu", "dynamic shape", target.Warning, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) }), reshaped()},
+	{"mediatek", "dynamic shape", target.Error, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) }), reshaped()},
 	{"edgetpu", "outer dimension", target.Error, unary(schema.BuiltinOperatorRELU, 2, nil, 2, 3, 4, 5), unary(schema.BuiltinOperatorRELU, 2, nil, 1, 3, 4, 5)},
 	{"edgetpu", "dilation", target.Error, conv(20, 20, 3, 4, 3, 1, 2, func(o *tflite.Op) { o.Options.(*schema.Conv2DOptionsT).DilationWFactor = 1 }), conv(20, 20, 3, 4, 3, 1, 2)},
 	{"edgetpu", "output shape", target.Error, dense(2, 4, 3), dense(1, 4, 3)},

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"dfq/dfq"
 	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/target"
@@ -166,14 +165,11 @@ var stricter = map[string]bool{
 // runs on the NPU as a whole, and every op that Vela leaves to the CPU is one
 // that the lint names.
 func TestSharedVela(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join("..", "..", "..", "shared", "models", "*.tflite"))
-	if len(files) == 0 {
-		t.Skip("no models in ../shared/models")
-	}
+	files := sharedModels(t)
 	vela := findVela(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".tflite"), func(t *testing.T) {
-			m := converted(t, file)
+			m, _ := converted(t, file)
 			for _, name := range []string{"ethos-u55", "ethos-u65", "ethos-u85"} {
 				said := errorsByOutput(t, m, name)
 				v, err := compile(t, vela, accelerators[name], m)
@@ -197,26 +193,4 @@ func TestSharedVela(t *testing.T) {
 			}
 		})
 	}
-}
-
-// converted reads a model and converts it if it is a float one. How good its
-// ranges are is not the matter here.
-func converted(t *testing.T, file string) *tflite.Model {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := tflite.Decode(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, _, err := dfq.Quantize(m, &dfq.Options{Samples: 1, AllowFloat: true})
-	switch {
-	case errors.Is(err, dfq.ErrQuantized):
-		return m
-	case err != nil:
-		t.Skipf("not converted: %v", err)
-	}
-	return q
 }

@@ -33,7 +33,7 @@ var hexagon = &target{
 		weights: i8 | u8 | i4,
 		bias:    i32 | i64,
 		ranks:   [2]int{0, 5},
-		checks:  []check{normalScales, static(0)},
+		checks:  []check{normalScales, static(1)},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorARG_MAX, schema.BuiltinOperatorARG_MIN,
