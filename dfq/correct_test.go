@@ -4,24 +4,15 @@ import (
 	"math"
 	"testing"
 
-	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
 )
-
-// grouped is a convolution in two groups.
-func groupedConv(b *Builder, x *tflite.Tensor) *tflite.Tensor {
-	w := b.Filter("grouped_weights", 9*x.Shape[3]/2, 0, 6, 3, 3, x.Shape[3]/2)
-	o := &schema.Conv2DOptionsT{Padding: schema.PaddingVALID, StrideW: 1, StrideH: 1, DilationWFactor: 1, DilationHFactor: 1}
-	return b.Op("grouped", schema.BuiltinOperatorCONV_2D, o, []int{1, x.Shape[1] - 2, x.Shape[2] - 2, 6}, x, w, b.Random(0, 0.3, 6))
-}
 
 // biasShift is what an input that is always its mean shows: the filter with
 // rounded weights, less the filter with real ones.
 func TestBiasShift(t *testing.T) {
 	layers := map[string]Layer{
 		"conv":             Conv(6, 3, Valid),
-		"grouped":          groupedConv,
 		"depthwise":        Depthwise(3, Valid),
 		"depth multiplier": Depthwise(3, Valid, Multiplier(3)),
 		"dense":            Dense(5),

@@ -66,7 +66,7 @@ func FuzzQuantize(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, options byte) {
 		m, err := tflite.Decode(data)
-		if err != nil {
+		if err != nil || large(m) {
 			return
 		}
 		opts := &Options{Samples: 1, AllowFloat: options&1 != 0, PerTensor: options&2 != 0, IO: IOType(options >> 2 & 3 % 3),
@@ -96,6 +96,17 @@ func FuzzQuantize(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// large tells models that are within bounds and would take seconds.
+func large(m *tflite.Model) bool {
+	n := 0
+	for _, g := range m.Graphs {
+		for _, t := range g.Tensors() {
+			n += t.Len()
+		}
+	}
+	return n > 1<<22 && n < maxElements
 }
 
 // FuzzCheckRules: any model that Decode and Validate let pass can be judged.

@@ -59,6 +59,8 @@ const (
 	maxInput    = 1 << 24 // elements of all graph inputs
 	maxElements = 1 << 28 // elements of all tensors
 	maxChannels = 1 << 22 // lengths of all last axes
+	maxWindow   = 1 << 15 // a side, stride or dilation of a window
+	maxPooling  = 1 << 32 // elements that one pooling op looks at
 )
 
 // checkGraph makes sure of what the passes take for granted of every op in the
@@ -165,9 +167,25 @@ func checkWindow(op *tflite.Op) error {
 		return errors.New("its options are missing")
 	}
 	for _, n := range steps {
-		if n < 1 {
+		if n < 1 || n > maxWindow {
 			return fmt.Errorf("a stride, dilation or window size of %d", n)
 		}
+	}
+	if o, ok := op.Options.(*schema.Pool2DOptionsT); ok {
+		return checkPooling(op.Inputs[0], o)
+	}
+	return nil
+}
+
+// checkPooling bounds the time that one op can take without having weights of
+// any size in the file.
+func checkPooling(in *tflite.Tensor, o *schema.Pool2DOptionsT) error {
+	if len(in.Shape) != 4 {
+		return nil // "check support" says so
+	}
+	each := float64(min(int(o.FilterHeight), in.Shape[1])) * float64(min(int(o.FilterWidth), in.Shape[2]))
+	if n := float64(in.Len()) / float64(o.StrideH) / float64(o.StrideW) * each; n > maxPooling {
+		return fmt.Errorf("a window of %d × %d over shape %v", o.FilterHeight, o.FilterWidth, in.Shape)
 	}
 	return nil
 }

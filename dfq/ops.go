@@ -92,7 +92,7 @@ func v(number int, runtime string) []version { return []version{{number: number,
 // sources; scale rules: the INT8 quantization specification and the kernels'
 // own checks.
 var ops = [...]opSpec{
-	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.9.0", grouped}, {3, "1.14.0", nil}}, filter: conv},
+	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, filter: conv},
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), filter: depthwise},
 	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, filter: dense},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, filter: transposeConv},

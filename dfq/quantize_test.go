@@ -269,6 +269,13 @@ func TestRefused(t *testing.T) {
 		{"stride 0", func(m *tflite.Model) {
 			conv(m).Options = &schema.Conv2DOptionsT{DilationHFactor: 1, DilationWFactor: 1}
 		}, "window size of 0"},
+		{"stride beyond all pictures", func(m *tflite.Model) {
+			conv(m).Options = &schema.Conv2DOptionsT{StrideH: 1 << 20, StrideW: 1, DilationHFactor: 1, DilationWFactor: 1}
+		}, "window size of 1048576"},
+		{"a window that takes forever", func(m *tflite.Model) {
+			b := New(1)
+			*m = *b.Model(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2000)(b, b.Input(1, 2000, 2000, 3)))
+		}, "a window of 2000 × 2000"},
 		{"weights of another rank", func(m *tflite.Model) { conv(m).Inputs[1].Shape = []int{72, 3} }, "do not fit input"},
 		{"weights for another input", func(m *tflite.Model) { conv(m).Inputs[1].Shape = []int{8, 3, 1, 9} }, "CONV_2D"},
 		{"short bias", func(m *tflite.Model) {

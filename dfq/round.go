@@ -18,7 +18,7 @@ import (
 // Without sums every weight goes to its nearest integer.
 //
 // kernel maps an element to the number of its kernel: the taps that one output
-// channel has on one input channel.
+// channel has on one input channel; nil where each has one tap.
 func roundWeights(w []float32, l layout, scales []float32, sums bool, kernel func(i int) int) []int8 {
 	q := make([]int8, len(w))
 	e := make([]float64, len(w)) // q − w in steps
@@ -34,6 +34,10 @@ func roundWeights(w []float32, l layout, scales []float32, sums bool, kernel fun
 		return q
 	}
 	for _, elements := range byOutput {
+		if kernel == nil {
+			balance(q, e, elements)
+			continue
+		}
 		kernels := map[int][]int{}
 		var order []int
 		for _, i := range elements {

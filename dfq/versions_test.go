@@ -40,7 +40,7 @@ func TestVersions(t *testing.T) {
 		runtime string
 	}{
 		{"convolution", one(schema.BuiltinOperatorCONV_2D, nil, []int{1, 1, 1, 4}, shapes([]int{1, 1, 1, 4}, []int{4, 1, 1, 4})), 3, "1.14.0"},
-		{"grouped convolution", one(schema.BuiltinOperatorCONV_2D, nil, []int{1, 1, 1, 4}, shapes([]int{1, 1, 1, 4}, []int{4, 1, 1, 2})), 6, "2.9.0"},
+		{"grouped convolution", one(schema.BuiltinOperatorCONV_2D, nil, []int{1, 1, 1, 4}, shapes([]int{1, 1, 1, 4}, []int{4, 1, 1, 2})), 6, "2.10.0"},
 		{"dense", one(schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{1, 4}, shapes([]int{1, 2}, []int{4, 2})), 4, "1.14.0"},
 		{"dense that keeps its axes", one(schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{KeepNumDims: true}, []int{1, 1, 4}, shapes([]int{1, 1, 2}, []int{4, 2})), 5, "2.0.0"},
 		{"transposed convolution", one(schema.BuiltinOperatorTRANSPOSE_CONV, &schema.TransposeConvOptionsT{}, []int{1}, shapes([]int{4})), 3, "2.3.0"},

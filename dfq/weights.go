@@ -27,7 +27,11 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, func(i int) int { return inputChannel(op, f, i) })
+		var kernel func(int) int
+		if len(w.Shape) == 4 && w.Shape[1]*w.Shape[2] > 1 {
+			kernel = func(i int) int { return inputChannel(op, f, i) }
+		}
+		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, kernel)
 		if !j.opts.NoCorrect {
 			j.descendOp(op, f, values, q, scales)
 		}
