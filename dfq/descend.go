@@ -44,6 +44,9 @@ func (j *job) descendOp(op *tflite.Op, f *filter, w []float32, q []int8, scales 
 	channels, outputs := channelCount(in), shape[f.out]
 	patches := j.patches[op]
 	k := len(w) / outputs
+	if f != depthwise && k > largestPatch {
+		return // H would have k² entries
+	}
 	switch {
 	case f == depthwise && len(patches) > 0:
 		descendDepthwise(w, q, scales, patches, channels, outputs)
@@ -127,6 +130,9 @@ func descendOne(q []int8, e, g, h []float32, k int) {
 }
 
 const fewTaps = 25
+
+// largestPatch bounds the memory that H takes, and the time to walk it.
+const largestPatch = 4608
 
 const descentSweeps = 4
 

@@ -215,7 +215,7 @@ func ordered[T any](use func(T)) func(number int, result T) {
 
 const (
 	rowValues = 1 << 15 // values of a tensor that are kept, over all samples
-	leastRows = 512     // rows at least where a filter of one tap reads them
+	leastRows = 384     // rows at least where a filter of one tap reads them
 )
 
 // pointwiseInputs are the tensors whose rows are all that a filter sees.

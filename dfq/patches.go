@@ -26,7 +26,7 @@ type patchReader struct {
 
 // leastDepthwiseRows is enough for depthwise filters, whose channels have only
 // as many weights as there are taps.
-const leastDepthwiseRows = 128
+const leastDepthwiseRows = 64
 
 // patchReaders lists the spatial filters that read one of the given tensors.
 func patchReaders(j *job, inputs []*tflite.Tensor) []patchReader {
