@@ -46,7 +46,7 @@ type Options struct {
 
 	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
 	Seed       uint64 // of the made-up inputs
-	Samples    int    // made-up inputs to run; 0 means 32
+	Samples    int    // made-up inputs to run; 0: 64 to 256, by their size
 
 	// Interpreter runs float graphs. Nil means dfq's own evaluator in Go.
 	Interpreter Interpreter

@@ -12,7 +12,16 @@ import (
 	"dfq/tflite/metadata"
 )
 
-const defaultSamples = 64
+// defaultSamples is how many made-up inputs a graph gets: 64 images of 224 × 224,
+// of smaller inputs as many as have the same number of values, up to 256. They
+// show less each and cost less.
+func defaultSamples(g *tflite.Graph) int {
+	values := 1
+	for _, t := range g.Inputs {
+		values += t.Len()
+	}
+	return max(64, min(256, 64*224*224*3/values))
+}
 
 // findInputRanges settles what real numbers each input holds, and makes the
 // inputs that statistics are drawn from.
@@ -61,7 +70,7 @@ func findInputRanges(j *job) error {
 	}
 	n := j.opts.Samples
 	if n <= 0 {
-		n = defaultSamples
+		n = defaultSamples(j.graph)
 	}
 	j.samples = j.makeSamples(encodings, n, j.opts.Seed)
 	return nil
