@@ -151,7 +151,7 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 		if pointwise[o.tensor] {
 			keep = max(keep, leastRows*channels)
 		}
-		s.rows[k] = someRows(v, channels, keep/n)
+		s.rows[k] = someRows(v, channels, (keep+n-1)/n+channels-1)
 	}
 	for r, reader := range readers {
 		s.patches[r] = reader.window.somePatches(values[reader.observed(observed)], max(1, reader.rows/n))
