@@ -228,7 +228,7 @@ func passThrough(v *channelScales, op *tflite.Op) bool {
 	return true
 }
 
-// spatial is passThrough for ops with one real input whose other operands or
+// overSpace is passThrough for ops with one real input whose other operands or
 // options must leave the channel axis alone.
 func overSpace(v *channelScales, op *tflite.Op) bool {
 	in, out := op.Inputs[0], op.Outputs[0]
@@ -249,7 +249,7 @@ func reducedSpace(v *channelScales, op *tflite.Op) bool {
 	return real(in) && !in.Constant() && op.Inputs[1].Constant() && passThrough(v, op)
 }
 
-// padded is for PAD: zeros are zeros at any scale. New channels are free.
+// paddedZeros is for PAD: zeros are zeros at any scale. New channels are free.
 func paddedZeros(v *channelScales, op *tflite.Op) bool {
 	in, out, p := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
 	if len(p) != 2*len(in.Shape) || in.Constant() {

@@ -161,9 +161,9 @@ func secondMoments(rows []float32, k int) []float32 {
 	return h
 }
 
-var (
+const (
 	// keepMean is how much of the squared mean stays in H, although the bias
 	// correction takes the mean error out: made-up means are not quite right.
 	keepMean = 0.25
-	shrink   = float32(0.1)
+	shrink   = 0.1 // of what is off H's diagonal
 )

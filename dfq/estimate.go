@@ -161,7 +161,7 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 
 // cut applies an activation to v in place.
 func cut(v []float32, act schema.ActivationFunctionType) {
-	l, h := clamp(act)
+	l, h := tflite.Clamp(act)
 	lo, hi := float32(l), float32(h)
 	for i, x := range v {
 		if x < lo {

@@ -111,7 +111,7 @@ func TestProbeModel(t *testing.T) {
 		if o.tensor != want[k] {
 			t.Fatalf("observation %d is of %q", k, o.tensor.Name)
 		}
-		lo, hi := clamp(o.fused)
+		lo, hi := tflite.Clamp(o.fused)
 		cut := false
 		for e, x := range got[k] {
 			y := math.Max(lo, math.Min(hi, float64(x)))

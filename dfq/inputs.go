@@ -371,7 +371,6 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	}
 	encodings[i] = []Encoding{e}
 	probe, observed := probeModel(j.model, []*tflite.Tensor{first.Outputs[0]})
-	removeDeadOps(probe.Graphs[0])
 	answers := make([]float64, samples)
 	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
 		var deviations []float64

@@ -319,9 +319,9 @@ func (b *block) solve() float64 {
 			}
 		}
 	}
-	normalize1(reach)
-	normalize1(before)
-	normalize1(behind)
+	relative(reach)
+	relative(before)
+	relative(behind)
 	candidate := func(e [3]float64) []float64 {
 		s := make([]float64, n)
 		for p := range s {
@@ -367,9 +367,9 @@ func note(v []float64, place int, x float64) {
 	}
 }
 
-// normalize1 divides by the largest entry and bounds the others from below;
+// relative divides by the largest entry and bounds the others from below;
 // channels that are dead are left alone.
-func normalize1(v []float64) {
+func relative(v []float64) {
 	largest := slices.Max(v)
 	for i := range v {
 		if largest == 0 || v[i] == 0 {

@@ -264,7 +264,7 @@ func shiftedPixels(op *tflite.Op) bool {
 // a fused activation as int32 numbers of steps.
 func leastScale(op *tflite.Op) float32 {
 	least := float32(0)
-	if _, hi := clamp(activation(op)); !math.IsInf(hi, 1) {
+	if _, hi := tflite.Clamp(activation(op)); !math.IsInf(hi, 1) {
 		least = float32(hi) / (1 << 30)
 	}
 	if f := spec(op).atLeast; f != nil {
@@ -363,17 +363,4 @@ func withActivation(options any, act schema.ActivationFunctionType) any {
 	c.Elem().Set(reflect.ValueOf(options).Elem())
 	*activationField(c.Interface()) = act
 	return c.Interface()
-}
-
-// clamp returns the interval of a fused activation, ±Inf where it has no bound.
-func clamp(act schema.ActivationFunctionType) (lo, hi float64) {
-	switch act {
-	case schema.ActivationFunctionTypeRELU:
-		return 0, math.Inf(1)
-	case schema.ActivationFunctionTypeRELU6:
-		return 0, 6
-	case schema.ActivationFunctionTypeRELU_N1_TO_1:
-		return -1, 1
-	}
-	return math.Inf(-1), math.Inf(1)
 }

@@ -392,7 +392,7 @@ var keepsBatchPadding = check{
 func (o *operation) beyondClamp() fault {
 	y := o.y()
 	s, z, ok := quantOf(y)
-	lo, hi := clamp(o.clamps())
+	lo, hi := tflite.Clamp(o.clamps())
 	if !ok || !(i8 | u8).has(y.Type) {
 		return fault{}
 	}

@@ -2,7 +2,6 @@ package target
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"dfq/schema"
@@ -246,19 +245,6 @@ func (o *operation) window() (w window, ok bool) {
 }
 
 func pair(h, w int32) [2]int { return [2]int{int(h), int(w)} }
-
-// clamp returns the interval of a fused activation, ±Inf where it has no bound.
-func clamp(act schema.ActivationFunctionType) (lo, hi float64) {
-	switch act {
-	case schema.ActivationFunctionTypeRELU:
-		return 0, math.Inf(1)
-	case schema.ActivationFunctionTypeRELU6:
-		return 0, 6
-	case schema.ActivationFunctionTypeRELU_N1_TO_1:
-		return -1, 1
-	}
-	return math.Inf(-1), math.Inf(1)
-}
 
 // dims writes a shape as 1x2x3.
 func dims(shape []int) string {
