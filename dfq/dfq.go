@@ -108,6 +108,8 @@ func noCorrect(o *Options) bool  { return o.NoCorrect }
 // passes is what Quantize does, in order.
 var passes = [...]pass{
 	{name: "normalize", run: normalize, work: 0.02},                           // float constants, explicit biases, one owner per constant
+	{name: "fold batch norms", run: foldBatchNorms},                           // MUL, ADD, SUB, DIV by constants into the filters beside them
+	{name: "fuse activations", run: fuseActivations},                          // RELU, RELU6, RELU_N1_TO_1 into the op before
 	{name: "check support", run: checkSupport},                                // all bad ops at once
 	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                   // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response

@@ -30,10 +30,15 @@ func TestPassesGolden(t *testing.T) {
 		{"normalize_float16", normalize, floatJob(halfFloats())},
 		// The weights are FLOAT32: the first row halves, the second quarters.
 		{"normalize_hybrid", normalize, floatJob(hybrid())},
+		// "scale" and the MUL and ADD behind the first filter are in its weights, which
+		// were ones, and its bias: 1·2·4 = 8 and (0.5·4 − 1) = 1, 1·2·(−1) = −2 and
+		// 0.5·(−1) + 0 = −0.5. The division before the dense layer is in its weights: 1/2, 1/4.
+		// The pair before the padding filter is a depthwise convolution with RELU6.
+		{"fold_batch_norms", foldBatchNorms, floatJob(batchNorms())},
 		// RELU moves into the convolution, which writes the RELU's tensor. RELU6
 		// behind a fused RELU makes RELU6. The RELU of "add" stays, since "add" is
 		// read twice, and so does RELU_N1_TO_1 behind a RELU6.
-		{"normalize_fuse", normalize, floatJob(activations3())},
+		{"fuse_activations", fuseActivations, floatJob(activations3())},
 		// Gone: an op that nobody reads, and what a converter noted of a real
 		// tensor's range. SHAPE and the arithmetic on it become the constant {1, 12}.
 		{"normalize_fold", normalize, floatJob(computedShape())},
@@ -91,6 +96,19 @@ func floatJob(m *tflite.Model) func() *job {
 		}
 		return j
 	}
+}
+
+// batchNorms is filters with arithmetic behind, between and before them.
+func batchNorms() *tflite.Model {
+	ones := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		op := b.Graph.Ops[len(b.Graph.Ops)-1]
+		op.Inputs[1] = b.Floats(op.Inputs[1].Shape, 1)
+		op.Inputs[2] = b.Floats(op.Inputs[2].Shape, 0.5)
+		return x
+	}
+	return Chain(Input(1, 2, 2, 1), by(schema.BuiltinOperatorMUL, true, 0, nil, 2), Conv(2, 1), ones, mul(4, -1), add(-1, 0),
+		Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), mul(3, -5), by(schema.BuiltinOperatorSUB, true, schema.ActivationFunctionTypeRELU6, []int{2}, 1, 2), Conv(2, 2, ReLU), ones,
+		Pool(schema.BuiltinOperatorMAX_POOL_2D, 2, Valid), by(schema.BuiltinOperatorDIV, false, 0, []int{2}, 2, 4), Dense(1), ones)
 }
 
 // activations3 is a convolution, an addition and a dense layer, with activations

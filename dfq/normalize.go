@@ -18,10 +18,10 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // normalize brings a float graph into the one form that the other passes know.
 //
 // Before: constants stored as float16 or int8, shapes computed at run time,
-// activations as ops of their own, filters without bias, shared constants.
+// filters without bias, shared constants.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
-// from constants is; RELU-like ops are fused into their producer; every weighted
-// op has a bias. The function that the graph computes is the same.
+// from constants is; every weighted op has a bias. The function that the graph
+// computes is the same.
 func normalize(j *job) error {
 	j.index = map[*tflite.Op]int{}
 	for i, op := range j.graph.Ops {
@@ -48,7 +48,6 @@ func normalize(j *job) error {
 	}
 	removeDeadOps(g)
 	unshareConstants(g)
-	j.report.Fused = fuseActivations(g)
 	explicitBiases(g)
 	return nil
 }
@@ -283,69 +282,6 @@ func unshareConstants(g *tflite.Graph) {
 			readers[t]++
 		}
 	}
-}
-
-// fuseActivations moves RELU, RELU6 and RELU_N1_TO_1 ops into the op before
-// where it is their only input's producer and has none yet, and drops those
-// that cut nothing any more. An int8 tensor then need not spend half its range
-// on values that are cut away next. It returns how many ops went.
-func fuseActivations(g *tflite.Graph) int {
-	fused := 0
-	producers, uses := g.Producers(), g.Uses()
-	var ops []*tflite.Op
-	for _, op := range g.Ops {
-		act, ok := standalone[op.Code]
-		if !ok || !real(op.Inputs[0]) {
-			ops = append(ops, op)
-			continue
-		}
-		in := op.Inputs[0]
-		before := producers[in]
-		if before == nil || !fusable[before.Code] || activationField(before.Options) == nil ||
-			len(uses[in]) != 1 || slices.Contains(g.Outputs, in) {
-			ops = append(ops, op)
-			continue
-		}
-		both, ok := composed(activation(before), act)
-		if !ok {
-			ops = append(ops, op)
-			continue
-		}
-		before.Options = withActivation(before.Options, both)
-		before.Outputs[0] = op.Outputs[0]
-		producers[op.Outputs[0]] = before
-		fused++
-	}
-	g.Ops = ops
-	return fused
-}
-
-var standalone = map[schema.BuiltinOperator]schema.ActivationFunctionType{
-	schema.BuiltinOperatorRELU:         schema.ActivationFunctionTypeRELU,
-	schema.BuiltinOperatorRELU6:        schema.ActivationFunctionTypeRELU6,
-	schema.BuiltinOperatorRELU_N1_TO_1: schema.ActivationFunctionTypeRELU_N1_TO_1,
-}
-
-// fusable are the ops whose int8 kernels all know a fused activation.
-var fusable = map[schema.BuiltinOperator]bool{
-	schema.BuiltinOperatorCONV_2D:           true,
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: true,
-	schema.BuiltinOperatorFULLY_CONNECTED:   true,
-	schema.BuiltinOperatorADD:               true,
-	schema.BuiltinOperatorSUB:               true,
-	schema.BuiltinOperatorMUL:               true,
-}
-
-// composed is the activation that equals first, then second, if there is one.
-func composed(first, second schema.ActivationFunctionType) (schema.ActivationFunctionType, bool) {
-	if first == schema.ActivationFunctionTypeNONE || first == second {
-		return second, true
-	}
-	relu, relu6 := schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6
-	if first == relu && second == relu6 || first == relu6 && second == relu {
-		return relu6, true
-	}
-	return 0, false
 }
 
 // explicitBiases gives every weighted op a bias of zeros where it has none: a

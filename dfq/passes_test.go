@@ -10,6 +10,10 @@ import (
 func TestPassOrder(t *testing.T) {
 	constraints := []struct{ before, after, because string }{
 		{"normalize", "check support", "what is supported is asked of the graph that is left: DEQUANTIZE of constants, dead ops and computed shapes are gone"},
+		{"normalize", "fold batch norms", "a shared constant is not folded into what another op reads, and every filter has a bias"},
+		{"fold batch norms", "fuse activations", "an activation behind a batch norm becomes the filter's"},
+		{"fold batch norms", "check support", "a division by constants needs no kernel of its own any more"},
+		{"fuse activations", "check support", "an activation that is fused needs no kernel of its own"},
 		{"check support", "find input range", "inputs run through a graph whose operands are known to be there, and not through custom ops"},
 		{"find input range", "estimate", "it makes the inputs that statistics are drawn from"},
 		{"estimate", "equalize", "equalization weighs channels by their statistics, and follows them in closed form"},

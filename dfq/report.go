@@ -9,10 +9,12 @@ import (
 
 // Report is the record of a conversion.
 type Report struct {
-	Ops       int              `json:"ops"`       // in the written main graph
-	OpsInt8   int              `json:"ops_int8"`  // of these, working on int8 tensors
-	Fused     int              `json:"ops_fused"` // activations moved into the op before
-	Float     []UnsupportedOp  `json:"ops_float"` // kept in float, and why
+	Ops       int              `json:"ops"`           // in the written main graph
+	OpsInt8   int              `json:"ops_int8"`      // of these, working on int8 tensors
+	Folded    int              `json:"ops_folded"`    // MUL, ADD, SUB and DIV by constants, taken into filters
+	Depthwise int              `json:"ops_depthwise"` // 1×1 depthwise convolutions that others became
+	Fused     int              `json:"ops_fused"`     // activations moved into the op before
+	Float     []UnsupportedOp  `json:"ops_float"`     // kept in float, and why
 	Inputs    []InputReport    `json:"inputs"`
 	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
 	Absorbed  int              `json:"absorbed"`  // tensors whose high biases were absorbed

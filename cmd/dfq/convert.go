@@ -294,7 +294,7 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 		fmt.Fprintf(w, "  %-10s %s\n", head, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
-	row("ops", "%d of %d INT8, %d activations fused", r.OpsInt8, r.Ops, r.Fused)
+	row("ops", "%d of %d INT8, %d activations fused%s", r.OpsInt8, r.Ops, r.Fused, batchNorms(r))
 	row("size", "%s -> %s (%.0f %%)", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
 	for _, i := range r.Inputs {
 		if i.Source == "" {
@@ -318,6 +318,18 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	for _, op := range r.Float {
 		row("float", "%s", describeOp(op))
 	}
+}
+
+// batchNorms says what became of arithmetic with constants, if there was any.
+func batchNorms(r *dfq.Report) string {
+	s := ""
+	if r.Folded > 0 {
+		s += fmt.Sprintf(", %d ops by constants folded into filters", r.Folded)
+	}
+	if r.Depthwise > 0 {
+		s += fmt.Sprintf(", %d made depthwise convolutions", r.Depthwise)
+	}
+	return s
 }
 
 // provedOn says on what the float steps were measured.

@@ -1,0 +1,340 @@
+package dfq
+
+import (
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// foldBatchNorms takes MUL, ADD, SUB and DIV by constants, one for all channels
+// or one each, into the filters beside them. A batch norm that a converter left
+// unfolded is such a pair, and so is the scaling of an input.
+//
+//	behind a filter: a·(W·x + b) + t = (a·W)·x + (a·b + t)
+//	before a filter: W·(a·x + t) + b = (W·a)·x + (b + W·t)
+//
+// An activation in between, another reader or a graph output in between forbid
+// it; so does t before a filter that pads, since what is padded is not shifted.
+// What is left on images becomes a DEPTHWISE_CONV_2D of 1×1: one rounding in
+// place of two, weights that have a scale for each channel, an int32 bias. A
+// single op by one number is no worse as it is, but for DIV, which becomes MUL.
+func foldBatchNorms(j *job) error {
+	before := len(j.graph.Ops)
+	foldBehind(j.graph)
+	foldBefore(j.graph)
+	j.report.Folded = before - len(j.graph.Ops)
+	j.report.Depthwise = depthwiseOfRest(j.graph)
+	multiply(j.graph)
+	return nil
+}
+
+// channelLine is y = scale·x + shift, in each channel of x.
+type channelLine struct {
+	x            *tflite.Tensor
+	scale, shift []float64
+}
+
+// lineOf reads op as a line; nil if it is none.
+func lineOf(op *tflite.Op) *channelLine {
+	switch op.Code {
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
+	default:
+		return nil
+	}
+	x, c := op.Inputs[0], op.Inputs[1]
+	constantFirst := x.Constant()
+	if constantFirst {
+		x, c = c, x
+	}
+	if !real(x) || x.Constant() || x.Len() == 0 || !finiteConstant(c) || !slices.Equal(op.Outputs[0].Shape, x.Shape) ||
+		c.Len() != 1 && (c.Len() != channelCount(x) || channelCount(c) != c.Len()) || !int8Activation(activation(op)) {
+		return nil
+	}
+	v := c.Floats()
+	l := &channelLine{x: x}
+	for i := range channelCount(x) {
+		k := float64(v[i%len(v)])
+		scale, shift := 1.0, 0.0
+		switch {
+		case op.Code == schema.BuiltinOperatorADD:
+			shift = k
+		case op.Code == schema.BuiltinOperatorMUL:
+			scale = k
+		case op.Code == schema.BuiltinOperatorSUB && constantFirst:
+			scale, shift = -1, k
+		case op.Code == schema.BuiltinOperatorSUB:
+			shift = -k
+		case constantFirst || k == 0: // k/x is no line
+			return nil
+		default:
+			scale = 1 / k
+		}
+		l.scale, l.shift = append(l.scale, scale), append(l.shift, shift)
+	}
+	if !l.finite() {
+		return nil
+	}
+	return l
+}
+
+// finite reports whether float32 can hold l.
+func (l *channelLine) finite() bool {
+	return !slices.ContainsFunc(floats32(l.scale), notFinite) && !slices.ContainsFunc(floats32(l.shift), notFinite)
+}
+
+// after is the line that equals first, then l.
+func (l *channelLine) after(first *channelLine) *channelLine {
+	both := &channelLine{x: first.x}
+	for c := range l.scale {
+		both.scale = append(both.scale, l.scale[c]*first.scale[c])
+		both.shift = append(both.shift, float64(l.scale[c]*first.shift[c])+l.shift[c])
+	}
+	return both
+}
+
+func (l *channelLine) shifts() bool {
+	return slices.ContainsFunc(l.shift, func(t float64) bool { return t != 0 })
+}
+
+// uniform reports whether all channels have the same line.
+func (l *channelLine) uniform() bool {
+	return slices.Min(l.scale) == slices.Max(l.scale) && slices.Min(l.shift) == slices.Max(l.shift)
+}
+
+// finiteConstant reports whether t holds real numbers, all of them in the file.
+func finiteConstant(t *tflite.Tensor) bool {
+	return real(t) && t.Constant() && len(t.Data) == 4*t.Len() && !slices.ContainsFunc(t.Floats(), notFinite)
+}
+
+// int8Activation reports whether int8 kernels know a fused activation.
+func int8Activation(a schema.ActivationFunctionType) bool {
+	return a != schema.ActivationFunctionTypeTANH && a != schema.ActivationFunctionTypeSIGN_BIT
+}
+
+// openFilter returns where op's weights are if they can be changed; nil if op
+// has none, or none that fit.
+func openFilter(op *tflite.Op) *filter {
+	f := spec(op).filter
+	if f == nil || misfit(op) != "" || !finiteConstant(op.Inputs[f.weights]) || !finiteConstant(op.Inputs[f.bias]) {
+		return nil
+	}
+	return f
+}
+
+// links are a graph's edges. Each step of the pass looks them up once.
+type links struct {
+	graph     *tflite.Graph
+	producers map[*tflite.Tensor]*tflite.Op
+	uses      map[*tflite.Tensor][]tflite.Use
+}
+
+func linksOf(g *tflite.Graph) *links { return &links{g, g.Producers(), g.Uses()} }
+
+// alone returns the op that writes t, if it has no activation and t one reader.
+func (l *links) alone(t *tflite.Tensor) *tflite.Op {
+	op := l.producers[t]
+	if op == nil || activation(op) != schema.ActivationFunctionTypeNONE || len(l.uses[t]) != 1 || slices.Contains(l.graph.Outputs, t) {
+		return nil
+	}
+	return op
+}
+
+// drop takes ops out of a graph.
+func drop(g *tflite.Graph, ops map[*tflite.Op]bool) {
+	g.Ops = slices.DeleteFunc(g.Ops, func(op *tflite.Op) bool { return ops[op] })
+}
+
+// foldBehind takes lines into the filters that write what they read.
+func foldBehind(g *tflite.Graph) {
+	links, folded := linksOf(g), map[*tflite.Op]bool{}
+	for _, op := range g.Ops {
+		l := lineOf(op)
+		if l == nil {
+			continue
+		}
+		into, act := links.alone(l.x), activation(op)
+		if into == nil || openFilter(into) == nil || !takesActivation(into, act) || !scaleOutputs(into, l) {
+			continue
+		}
+		if act != schema.ActivationFunctionTypeNONE {
+			into.Options = withActivation(into.Options, act)
+		}
+		into.Outputs[0] = op.Outputs[0]
+		links.producers[op.Outputs[0]] = into
+		folded[op] = true
+	}
+	drop(g, folded)
+}
+
+// takesActivation reports whether op, which has no activation, can have this one.
+func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
+	return act == schema.ActivationFunctionTypeNONE || fusable[op.Code] && activationField(op.Options) != nil
+}
+
+// scaleOutputs makes op compute what l makes of its output. It does nothing and
+// reports false where float32 does not suffice.
+func scaleOutputs(op *tflite.Op, l *channelLine) bool {
+	f := spec(op).filter
+	w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
+	lay := layoutOf(w, f.out)
+	wv, bv := w.Floats(), bias.Floats()
+	for i, x := range wv {
+		wv[i] = float32(float64(x) * l.scale[lay.channel(i)])
+	}
+	for c, x := range bv {
+		bv[c] = float32(float64(float64(x)*l.scale[c]) + l.shift[c])
+	}
+	return setIfFinite([]*tflite.Tensor{w, bias}, [][]float32{wv, bv})
+}
+
+// foldBefore takes lines into all the filters that read what they write.
+func foldBefore(g *tflite.Graph) {
+	links, folded := linksOf(g), map[*tflite.Op]bool{}
+	for _, op := range slices.Backward(g.Ops) {
+		l := lineOf(op)
+		if l == nil || activation(op) != schema.ActivationFunctionTypeNONE {
+			continue
+		}
+		y := op.Outputs[0]
+		filters, ok := links.filtersBehind(y, l.shifts())
+		if !ok || !scaleInputs(filters, l) {
+			continue
+		}
+		for _, u := range links.uses[y] {
+			u.Op.Inputs[u.Input] = l.x
+		}
+		others := slices.DeleteFunc(links.uses[l.x], func(u tflite.Use) bool { return u.Op == op })
+		links.uses[l.x] = append(others, links.uses[y]...)
+		folded[op] = true
+	}
+	drop(g, folded)
+}
+
+// filtersBehind lists the filters that read t, or t with a border of zeros, if
+// nothing else does. For a t that is shifted they must not pad.
+func (l *links) filtersBehind(t *tflite.Tensor, shifted bool) (filters []*tflite.Op, ok bool) {
+	if slices.Contains(l.graph.Outputs, t) {
+		return nil, false
+	}
+	for _, u := range l.uses[t] {
+		f := openFilter(u.Op)
+		switch {
+		case f != nil && u.Input == f.input && !(shifted && (f == transposeConv || pads(u.Op))):
+			filters = append(filters, u.Op)
+		case u.Op.Code == schema.BuiltinOperatorPAD && u.Input == 0 && !shifted && channelCount(u.Op.Outputs[0]) == channelCount(t):
+			more, ok := l.filtersBehind(u.Op.Outputs[0], shifted)
+			if !ok {
+				return nil, false
+			}
+			filters = append(filters, more...)
+		default:
+			return nil, false
+		}
+	}
+	return filters, len(filters) > 0
+}
+
+// scaleInputs makes filters read l.x in place of what l makes of it. It does
+// nothing and reports false where float32 does not suffice.
+func scaleInputs(filters []*tflite.Op, l *channelLine) bool {
+	var tensors []*tflite.Tensor
+	var values [][]float32
+	for _, op := range filters {
+		f := spec(op).filter
+		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
+		wv, bv := w.Floats(), bias.Floats()
+		for c, add := range answerTo(op, l.shift) {
+			bv[c] = float32(float64(bv[c]) + add)
+		}
+		for i, x := range wv {
+			wv[i] = float32(float64(x) * l.scale[inputChannel(op, f, i)])
+		}
+		tensors, values = append(tensors, w, bias), append(values, wv, bv)
+	}
+	return setIfFinite(tensors, values)
+}
+
+// setIfFinite sets constants to new values, if all of these are finite.
+func setIfFinite(tensors []*tflite.Tensor, values [][]float32) bool {
+	for _, v := range values {
+		if slices.ContainsFunc(v, notFinite) {
+			return false
+		}
+	}
+	for i, t := range tensors {
+		t.SetFloats(values[i])
+	}
+	return true
+}
+
+// depthwiseOfRest turns what lines are left on images into depthwise
+// convolutions, several in a row into one, and returns how many there are now.
+func depthwiseOfRest(g *tflite.Graph) int {
+	links, merged, made := linksOf(g), map[*tflite.Op]bool{}, 0
+	for _, op := range slices.Backward(g.Ops) {
+		l := lineOf(op)
+		if l == nil || merged[op] || len(l.x.Shape) != 4 {
+			continue
+		}
+		var run []*tflite.Op
+		for first := links.alone(l.x); first != nil; first = links.alone(l.x) {
+			inner := lineOf(first)
+			if inner == nil || !l.after(inner).finite() {
+				break
+			}
+			l = l.after(inner)
+			run = append(run, first)
+		}
+		if len(run) == 0 && l.uniform() {
+			continue // no worse as it is
+		}
+		becomeDepthwise(op, l)
+		for _, first := range run {
+			merged[first] = true
+		}
+		made++
+	}
+	drop(g, merged)
+	return made
+}
+
+// becomeDepthwise makes op the depthwise convolution that computes l.
+func becomeDepthwise(op *tflite.Op, l *channelLine) {
+	name, n := op.Outputs[0].Name, len(l.scale)
+	w := &tflite.Tensor{Name: name + "_weights", Shape: []int{1, 1, 1, n}}
+	w.SetFloats(floats32(l.scale))
+	bias := &tflite.Tensor{Name: name + "_bias", Shape: []int{n}}
+	bias.SetFloats(floats32(l.shift))
+	*op = tflite.Op{
+		Code: schema.BuiltinOperatorDEPTHWISE_CONV_2D, Version: 1,
+		Inputs: []*tflite.Tensor{l.x, w, bias}, Outputs: op.Outputs,
+		Options: &schema.DepthwiseConv2DOptionsT{Padding: schema.PaddingVALID, StrideW: 1, StrideH: 1, DepthMultiplier: 1,
+			DilationWFactor: 1, DilationHFactor: 1, FusedActivationFunction: activation(op)},
+	}
+}
+
+// multiply makes divisions by constants that are left multiplications, which
+// int8 kernels have had for longer.
+func multiply(g *tflite.Graph) {
+	for _, op := range g.Ops {
+		l := lineOf(op)
+		if l == nil || op.Code != schema.BuiltinOperatorDIV {
+			continue
+		}
+		c := op.Inputs[1]
+		c.SetFloats(floats32(l.scale[:c.Len()]))
+		*op = tflite.Op{
+			Code: schema.BuiltinOperatorMUL, Version: 1, Inputs: op.Inputs, Outputs: op.Outputs,
+			Options: &schema.MulOptionsT{FusedActivationFunction: activation(op)},
+		}
+	}
+}
+
+func floats32(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return out
+}
