@@ -8,7 +8,7 @@ import (
 )
 
 // foldBatchNorms takes MUL, ADD, SUB and DIV by constants, one for all channels
-// or one each, into the filters beside them. A batch norm that a converter left
+// or one each, and NEG into the filters beside them. A batch norm that a converter left
 // unfolded is such a pair, and so is the scaling of an input.
 //
 //	behind a filter: a·(W·x + b) + t = (a·W)·x + (a·b + t)
@@ -18,7 +18,8 @@ import (
 // it; so does t before a filter that pads, since what is padded is not shifted.
 // What is left on images becomes a DEPTHWISE_CONV_2D of 1×1: one rounding in
 // place of two, weights that have a scale for each channel, an int32 bias. A
-// single op by one number is no worse as it is, but for DIV, which becomes MUL.
+// single op by one number is no worse as it is, but for DIV and NEG, which become
+// MUL.
 func foldBatchNorms(j *job) error {
 	before := len(j.graph.Ops)
 	foldBehind(j.graph)
@@ -37,21 +38,31 @@ type channelLine struct {
 
 // lineOf reads op as a line; nil if it is none.
 func lineOf(op *tflite.Op) *channelLine {
+	var c *tflite.Tensor
+	constantFirst := false
 	switch op.Code {
 	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
+		constantFirst = op.Inputs[0].Constant()
+		c = op.Inputs[1]
+		if constantFirst {
+			c = op.Inputs[0]
+		}
+	case schema.BuiltinOperatorNEG:
 	default:
 		return nil
 	}
-	x, c := op.Inputs[0], op.Inputs[1]
-	constantFirst := x.Constant()
+	x := op.Inputs[0]
 	if constantFirst {
-		x, c = c, x
+		x = op.Inputs[1]
 	}
-	if !real(x) || x.Constant() || x.Len() == 0 || !finiteConstant(c) || !slices.Equal(op.Outputs[0].Shape, x.Shape) ||
-		c.Len() != 1 && (c.Len() != channelCount(x) || channelCount(c) != c.Len()) || !int8Activation(activation(op)) {
+	if !real(x) || x.Constant() || x.Len() == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(activation(op)) ||
+		c != nil && !perChannel(c, x) {
 		return nil
 	}
-	v := c.Floats()
+	v := []float32{-1} // of NEG
+	if c != nil {
+		v = c.Floats()
+	}
 	l := &channelLine{x: x}
 	for i := range channelCount(x) {
 		k := float64(v[i%len(v)])
@@ -59,7 +70,7 @@ func lineOf(op *tflite.Op) *channelLine {
 		switch {
 		case op.Code == schema.BuiltinOperatorADD:
 			shift = k
-		case op.Code == schema.BuiltinOperatorMUL:
+		case op.Code == schema.BuiltinOperatorMUL, op.Code == schema.BuiltinOperatorNEG:
 			scale = k
 		case op.Code == schema.BuiltinOperatorSUB && constantFirst:
 			scale, shift = -1, k
@@ -76,6 +87,12 @@ func lineOf(op *tflite.Op) *channelLine {
 		return nil
 	}
 	return l
+}
+
+// perChannel reports whether c is a constant of one number, or of one for each
+// channel of x.
+func perChannel(c, x *tflite.Tensor) bool {
+	return finiteConstant(c) && (c.Len() == 1 || c.Len() == channelCount(x) && channelCount(c) == c.Len())
 }
 
 // finite reports whether float32 can hold l.
@@ -314,18 +331,22 @@ func becomeDepthwise(op *tflite.Op, l *channelLine) {
 	}
 }
 
-// multiply makes divisions by constants that are left multiplications, which
-// int8 kernels have had for longer.
+// multiply makes DIV by constants and NEG, where they are left, MUL: int8
+// kernels have had it for longer.
 func multiply(g *tflite.Graph) {
 	for _, op := range g.Ops {
 		l := lineOf(op)
-		if l == nil || op.Code != schema.BuiltinOperatorDIV {
+		if l == nil || op.Code != schema.BuiltinOperatorDIV && op.Code != schema.BuiltinOperatorNEG {
 			continue
 		}
-		c := op.Inputs[1]
-		c.SetFloats(floats32(l.scale[:c.Len()]))
+		scale := floats32(l.scale)
+		c := &tflite.Tensor{Name: op.Outputs[0].Name + "_factor"}
+		if !l.uniform() {
+			c.Shape = []int{len(scale)}
+		}
+		c.SetFloats(scale[:c.Len()])
 		*op = tflite.Op{
-			Code: schema.BuiltinOperatorMUL, Version: 1, Inputs: op.Inputs, Outputs: op.Outputs,
+			Code: schema.BuiltinOperatorMUL, Version: 1, Inputs: []*tflite.Tensor{l.x, c}, Outputs: op.Outputs,
 			Options: &schema.MulOptionsT{FusedActivationFunction: activation(op)},
 		}
 	}

@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -111,7 +112,7 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	}
 	s := spec(op)
 	if s.versions == nil {
-		return "it has no int8 kernel"
+		return cmp.Or(s.stays, "it has no int8 kernel")
 	}
 	if why := misfit(op); why != "" {
 		return why

@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -375,6 +376,43 @@ func scatterNDForm(f *former, code schema.BuiltinOperator) {
 	f.add(code, nil, list(f.Ints([]int{3, 2}, p[0]/4, p[0]%4, p[1]/4, p[1]%4, p[2]/4, p[2]%4), f.Input(3, 2), f.ints(3, 4, 2)))
 }
 
+func updateForm(f *former, code schema.BuiltinOperator) {
+	x := f.shape(3)
+	part, start := make([]int, 3), make([]int, 3)
+	for i, n := range x {
+		part[i] = f.between(1, n)
+		start[i] = f.between(0, n-part[i])
+	}
+	f.add(code, nil, list(f.Input(x...), f.operand(part...), f.ints(start...)))
+}
+
+func embeddingForm(f *former, code schema.BuiltinOperator) {
+	table := f.shape(f.between(2, 3))
+	f.add(code, nil, list(f.ints(f.IntN(table[0]), 0, f.IntN(table[0])), f.Input(table...)))
+}
+
+func oneHotForm(f *former, code schema.BuiltinOperator) {
+	f.add(code, &schema.OneHotOptionsT{Axis: int32(f.between(-1, 1))}, list(f.ints(f.IntN(4), -1, 3), f.scalar(f.between(3, 5)), f.Input(), f.operand()))
+}
+
+func sparseToDenseForm(f *former, code schema.BuiltinOperator) {
+	if f.coin() {
+		f.add(code, nil, list(f.ints(f.IntN(3), 3, f.between(4, 6)), f.ints(7), f.Input(3), f.operand()))
+		return
+	}
+	f.add(code, nil, list(f.Ints([]int{2, 2}, 0, f.IntN(4), 2, f.IntN(4)), f.ints(3, 4), f.Input(2), f.operand()))
+}
+
+func diagonalForm(f *former, code schema.BuiltinOperator) {
+	x := f.shape(f.between(2, 3))
+	if code == schema.BuiltinOperatorMATRIX_DIAG {
+		f.add(code, nil, list(f.Input(x...)))
+		return
+	}
+	n := len(x) - 2
+	f.add(code, nil, list(f.Input(x...), f.operand(append(slices.Clone(x[:n]), min(x[n], x[n+1]))...)))
+}
+
 func fillForm(f *former, code schema.BuiltinOperator) {
 	f.add(code, nil, list(f.ints(f.shape(3)...), f.Input()))
 }
@@ -506,6 +544,14 @@ var opForms = map[schema.BuiltinOperator]form{
 	schema.BuiltinOperatorGATHER:        gatherForm,
 	schema.BuiltinOperatorGATHER_ND:     gatherNDForm,
 	schema.BuiltinOperatorSCATTER_ND:    scatterNDForm,
+
+	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE: updateForm,
+	schema.BuiltinOperatorEMBEDDING_LOOKUP:     embeddingForm,
+	schema.BuiltinOperatorONE_HOT:              oneHotForm,
+	schema.BuiltinOperatorSPARSE_TO_DENSE:      sparseToDenseForm,
+	schema.BuiltinOperatorMATRIX_DIAG:          diagonalForm,
+	schema.BuiltinOperatorMATRIX_SET_DIAG:      diagonalForm,
+
 	schema.BuiltinOperatorTILE: shapedForm(1, 4, nil, func(f *former, s []int) []*tflite.Tensor {
 		return list(f.ints(f.shape(len(s))...))
 	}),

@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 	"reflect"
+	"slices"
 
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
@@ -32,6 +33,9 @@ type opSpec struct {
 	// channels ties the channel scales of equalization that the op passes on;
 	// nil or false: it passes none.
 	channels func(*channelScales, *tflite.Op) bool
+
+	// stays says why an op stays float although kernels with int8 tensors exist.
+	stays string
 }
 
 // version is an operator version, the first runtime that has it, and when it
@@ -99,9 +103,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), scale: free},
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
 	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, atLeast: mulStep, channels: gated},
-	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wide}, {1, "2.13.0", nil}}, scale: free},
+	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: overSpace},
@@ -137,9 +141,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), scale: same},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: v(1, "1.14.0"), scale: same},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), scale: same},
 
 	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: paddedZeros},
@@ -148,12 +152,18 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), scale: same, channels: flattened},
 	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), scale: same, channels: flattened},
 	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), scale: same},
-	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, scale: same},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, scale: same},
 	schema.BuiltinOperatorGATHER_ND:               {takes: "vi>v", versions: v(1, "1.14.0"), scale: same},
 	schema.BuiltinOperatorSCATTER_ND:              {takes: "ivi>v", versions: v(1, "2.1.0"), scale: same, centred: true},
+	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {takes: "vvi>v", versions: []version{{2, "2.17.0", wideIndices}, {1, "2.9.0", nil}}, scale: same},
+	schema.BuiltinOperatorEMBEDDING_LOOKUP:        {takes: "iv>v", versions: v(1, "1.13.0"), scale: same},
+	schema.BuiltinOperatorONE_HOT:                 {takes: "iivv>v", versions: v(1, "1.11.0"), scale: same},
+	schema.BuiltinOperatorSPARSE_TO_DENSE:         {takes: "iivv>v", versions: v(3, "1.15.0"), scale: same},
+	schema.BuiltinOperatorMATRIX_DIAG:             {takes: "v>v", versions: v(1, "1.14.0"), scale: same, centred: true},
+	schema.BuiltinOperatorMATRIX_SET_DIAG:         {takes: "vv>v", versions: v(1, "1.14.0"), scale: same},
 	schema.BuiltinOperatorTILE:                    {takes: "vi>v", versions: v(3, "2.8.0"), scale: same},
 	schema.BuiltinOperatorBROADCAST_TO:            {takes: "vi>v", versions: v(3, "2.5.0"), scale: same},
 	schema.BuiltinOperatorFILL:                    {takes: "iv>v", versions: v(3, "2.5.0"), scale: same},
@@ -176,7 +186,32 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorLESS_EQUAL:    {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0")},
 	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0")},
+
+	schema.BuiltinOperatorNEG:                          {takes: "v>v", stays: asStored},
+	schema.BuiltinOperatorCAST:                         {stays: asStored},
+	schema.BuiltinOperatorFLOOR_DIV:                    {stays: asStored},
+	schema.BuiltinOperatorFLOOR_MOD:                    {stays: asStored},
+	schema.BuiltinOperatorWHERE:                        {stays: asStored},
+	schema.BuiltinOperatorUNIQUE:                       {stays: asStored},
+	schema.BuiltinOperatorSVDF:                         {stays: "its int8 kernel has a 16-bit state, whose range only sequences of real inputs show"},
+	schema.BuiltinOperatorLSTM:                         {stays: innerRanges},
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: {stays: innerRanges},
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  {stays: hybridOnly},
+	schema.BuiltinOperatorRNN:                          {stays: hybridOnly},
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_RNN:  {stays: hybridOnly},
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   {stays: hybridOnly},
+	schema.BuiltinOperatorVAR_HANDLE:                   {stays: variable},
+	schema.BuiltinOperatorASSIGN_VARIABLE:              {stays: variable},
+	schema.BuiltinOperatorREAD_VARIABLE:                {stays: variable},
 }
+
+// Why ops stay float that have kernels with int8 tensors.
+const (
+	asStored    = "its int8 kernel works on the numbers as they are stored, whatever they stand for"
+	innerRanges = "its int8 kernel needs the ranges of its inner tensors, whose states only sequences of real inputs show"
+	hybridOnly  = "its kernels know int8 weights, but no int8 activations"
+	variable    = "a variable keeps its values from run to run, and their range is not known"
+)
 
 // spec returns op's row, the zero row if it has none.
 func spec(op *tflite.Op) *opSpec {
@@ -212,11 +247,21 @@ func fusedActivation(op *tflite.Op) bool {
 	return activation(op) != schema.ActivationFunctionTypeNONE
 }
 
+// wideBroadcast holds where two operands are broadcast over more than four
+// dimensions.
+func wideBroadcast(op *tflite.Op) bool {
+	return wide(op) && !slices.Equal(op.Inputs[0].Shape, op.Inputs[1].Shape)
+}
+
 // wide holds where some operand has more than four dimensions.
 func wide(op *tflite.Op) bool { return maxRank(op) > 4 }
 
 func rank(n int) func(*tflite.Op) bool {
 	return func(op *tflite.Op) bool { return maxRank(op) == n }
+}
+
+func over(n int) func(*tflite.Op) bool {
+	return func(op *tflite.Op) bool { return maxRank(op) > n }
 }
 
 func maxRank(op *tflite.Op) int {
@@ -242,6 +287,13 @@ func masked(op *tflite.Op) bool {
 	o, ok := op.Options.(*schema.StridedSliceOptionsT)
 	return ok && (o.EllipsisMask != 0 || o.NewAxisMask != 0)
 }
+
+func offset(op *tflite.Op) bool {
+	o, ok := op.Options.(*schema.StridedSliceOptionsT)
+	return ok && o.Offset
+}
+
+func wideIndices(op *tflite.Op) bool { return op.Inputs[2].Type == schema.TensorTypeINT64 }
 
 func batchedGather(op *tflite.Op) bool {
 	o, ok := op.Options.(*schema.GatherOptionsT)

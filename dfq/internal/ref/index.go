@@ -109,6 +109,57 @@ func scatterND(c *call) {
 	}
 }
 
+// sparseToDense writes values to the given places and a default elsewhere. A
+// vector of indices is one of places along the only axis.
+func sparseToDense(c *call) {
+	at, shape, values := c.intArg(0), c.ints(1), c.arg(2)
+	y := c.like(0, values, shape...)
+	y.fillWith(c.arg(3))
+	var offsets []int
+	if len(at.shape) < 2 {
+		need(len(shape) == 1, "indices of shape %v for shape %v", at.shape, shape)
+		for _, i := range c.ints(0) {
+			offsets = append(offsets, indexed(i, shape[0]))
+		}
+	} else {
+		var part []int
+		_, offsets, part = c.coordinates(0, shape)
+		need(len(part) == 0, "indices of shape %v for shape %v", at.shape, shape)
+	}
+	need(values.len() == 1 || values.len() == len(offsets), "%d values for %d places", values.len(), len(offsets))
+	for k, to := range offsets {
+		copyElements(y, to, values, k%values.len(), 1)
+	}
+}
+
+// matrixDiag makes matrices with rows of the input on their diagonals and zeros
+// elsewhere.
+func matrixDiag(c *call) {
+	x := c.arg(0)
+	need(len(x.shape) > 0, "the diagonal is a scalar")
+	n := x.shape[len(x.shape)-1]
+	y := c.like(0, x, append(slices.Clone(x.shape), n)...)
+	clear(y.f)
+	for k := range x.len() {
+		copyElements(y, k*n+k%n, x, k, 1)
+	}
+}
+
+// matrixSetDiag is input 0 with the rows of input 1 on the diagonals.
+func matrixSetDiag(c *call) {
+	x, diagonal := c.arg(0), c.arg(1)
+	r := len(x.shape)
+	need(r >= 2 && x.typ == diagonal.typ, "a matrix of shape %v and %v, a diagonal of %v", x.shape, x.typ, diagonal.typ)
+	rows, columns := x.shape[r-2], x.shape[r-1]
+	n := min(rows, columns)
+	need(slices.Equal(diagonal.shape, append(slices.Clone(x.shape[:r-2]), n)), "a diagonal of shape %v for shape %v", diagonal.shape, x.shape)
+	y := c.like(0, x, x.shape...)
+	copyElements(y, 0, x, 0, x.len())
+	for k := range diagonal.len() {
+		copyElements(y, k/n*rows*columns+k%n*(columns+1), diagonal, k, 1)
+	}
+}
+
 // oneHot writes the on value where the index along the new axis is the input's,
 // the off value elsewhere.
 func oneHot(c *call) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -305,6 +306,20 @@ var generators = []generator{
 	}},
 	{"scatter nd", func(r *rand.Rand) *tflite.Model {
 		return single(schema.BuiltinOperatorSCATTER_ND, nil, 1, matrix(3, r.IntN(3), r.IntN(4), r.IntN(3), r.IntN(4), 2, 3), real(3, 2), integers(3, 4, 2))
+	}},
+	{"sparse to dense", func(r *rand.Rand) *tflite.Model {
+		if coin(r) {
+			return single(schema.BuiltinOperatorSPARSE_TO_DENSE, nil, 1, integers(r.IntN(3), 3, 5+r.IntN(2)), integers(8), real(3), real())
+		}
+		return single(schema.BuiltinOperatorSPARSE_TO_DENSE, nil, 1, matrix(2, 0, 1, 2, r.IntN(3)), integers(3, 4), real(2), real())
+	}},
+	{"matrix diag", func(r *rand.Rand) *tflite.Model {
+		return single(schema.BuiltinOperatorMATRIX_DIAG, nil, 1, real(smallShape(r, between(r, 1, 3))...))
+	}},
+	{"matrix set diag", func(r *rand.Rand) *tflite.Model {
+		s := smallShape(r, between(r, 2, 4))
+		n := len(s) - 2
+		return single(schema.BuiltinOperatorMATRIX_SET_DIAG, nil, 1, real(s...), real(append(slices.Clone(s[:n]), min(s[n], s[n+1]))...))
 	}},
 	{"one hot", func(r *rand.Rand) *tflite.Model {
 		return single(schema.BuiltinOperatorONE_HOT, &schema.OneHotOptionsT{Axis: int32(between(r, -1, 2))}, 1, matrix(2, 0, 1, 3, -1, 5, 2), scalar(4), real(), constant(nil, 0.25))
