@@ -187,7 +187,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0")},
 	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0")},
 
-	schema.BuiltinOperatorNEG:                          {takes: "v>v", stays: asStored},
+	schema.BuiltinOperatorNEG:                          {takes: "v>v"}, // becomes MUL, see foldBatchNorms
 	schema.BuiltinOperatorCAST:                         {stays: asStored},
 	schema.BuiltinOperatorFLOOR_DIV:                    {stays: asStored},
 	schema.BuiltinOperatorFLOOR_MOD:                    {stays: asStored},

@@ -126,14 +126,14 @@ func TestOps(t *testing.T) {
 					t.Fatalf("seed %d:\n%v%v", seed, c.model, q)
 				}
 			}
-			if int8Cases == 0 {
-				t.Logf("all cases stay float: their int8 kernels are newer than %s", newestRuntime)
-			}
 			if folded > 0 {
 				t.Logf("%d cases are another op by then: arithmetic with constants", folded)
 			}
 			for version, n := range unknown {
 				t.Logf("%d cases did not run: the linked interpreter does not know version %d", n, version)
+			}
+			if int8Cases == 0 {
+				t.Skipf("all cases stay float: their int8 kernels are newer than %s", newestRuntime)
 			}
 		})
 	}
