@@ -36,36 +36,15 @@ type channelLine struct {
 	scale, shift []float64
 }
 
-// lineOf reads op as a line; nil if it is none.
+// lineOf reads op as a line; nil if it is none that float32 can hold.
 func lineOf(op *tflite.Op) *channelLine {
-	var c *tflite.Tensor
-	constantFirst := false
-	switch op.Code {
-	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
-		constantFirst = op.Inputs[0].Constant()
-		c = op.Inputs[1]
-		if constantFirst {
-			c = op.Inputs[0]
-		}
-	case schema.BuiltinOperatorNEG:
-	default:
+	x, factors, constantFirst := lineOperands(op)
+	if !real(x) || x.Constant() || x.Len() == 0 || len(factors) == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(activation(op)) {
 		return nil
-	}
-	x := op.Inputs[0]
-	if constantFirst {
-		x = op.Inputs[1]
-	}
-	if !real(x) || x.Constant() || x.Len() == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(activation(op)) ||
-		c != nil && !perChannel(c, x) {
-		return nil
-	}
-	v := []float32{-1} // of NEG
-	if c != nil {
-		v = c.Floats()
 	}
 	l := &channelLine{x: x}
 	for i := range channelCount(x) {
-		k := float64(v[i%len(v)])
+		k := float64(factors[i%len(factors)])
 		scale, shift := 1.0, 0.0
 		switch {
 		case op.Code == schema.BuiltinOperatorADD:
@@ -87,6 +66,28 @@ func lineOf(op *tflite.Op) *channelLine {
 		return nil
 	}
 	return l
+}
+
+// lineOperands splits the inputs of an op that may be a line into the one that
+// is computed and the numbers of the constant: one, or one per channel, or none
+// if it is no such op.
+func lineOperands(op *tflite.Op) (x *tflite.Tensor, constant []float32, constantFirst bool) {
+	switch op.Code {
+	case schema.BuiltinOperatorNEG:
+		return op.Inputs[0], []float32{-1}, false
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
+	default:
+		return nil, nil, false
+	}
+	x, c := op.Inputs[0], op.Inputs[1]
+	constantFirst = x.Constant()
+	if constantFirst {
+		x, c = c, x
+	}
+	if !perChannel(c, x) {
+		return nil, nil, false
+	}
+	return x, c.Floats(), constantFirst
 }
 
 // perChannel reports whether c is a constant of one number, or of one for each

@@ -327,7 +327,7 @@ func batchNorms(r *dfq.Report) string {
 		s += fmt.Sprintf(", %d ops by constants folded into filters", r.Folded)
 	}
 	if r.Depthwise > 0 {
-		s += fmt.Sprintf(", %d made depthwise convolutions", r.Depthwise)
+		s += fmt.Sprintf(", %d depthwise convolutions made of others", r.Depthwise)
 	}
 	return s
 }
