@@ -73,7 +73,10 @@ func lineOf(op *tflite.Op) *channelLine {
 // if it is no such op.
 func lineOperands(op *tflite.Op) (x *tflite.Tensor, constant []float32, constantFirst bool) {
 	switch op.Code {
-	case schema.BuiltinOperatorNEG:
+	case schema.BuiltinOperatorNEG: // it has no row, so nobody has looked at its operands
+		if len(op.Inputs) != 1 || len(op.Outputs) != 1 || op.Outputs[0] == nil {
+			return nil, nil, false
+		}
 		return op.Inputs[0], []float32{-1}, false
 	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
 	default:

@@ -238,6 +238,79 @@ func overSpace(v *channelScales, op *tflite.Op) bool {
 	return passThrough(v, op)
 }
 
+// chosen is passThrough for ops that choose between operands, none of which may
+// be a constant.
+func chosen(v *channelScales, op *tflite.Op) bool {
+	for _, t := range op.Inputs {
+		if real(t) && (t.Constant() || len(t.Shape) != len(op.Outputs[0].Shape)) {
+			return false
+		}
+	}
+	return passThrough(v, op)
+}
+
+// strided is for STRIDED_SLICE: the channel axis is whole and keeps its place
+// and order.
+func strided(v *channelScales, op *tflite.Op) bool {
+	o, ok := op.Options.(*schema.StridedSliceOptionsT)
+	steps := op.Inputs[3].Ints()
+	if !ok || o.EllipsisMask|o.NewAxisMask|o.ShrinkAxisMask != 0 || len(steps) == 0 || len(steps) == len(op.Inputs[0].Shape) && steps[len(steps)-1] != 1 {
+		return false
+	}
+	return overSpace(v, op)
+}
+
+// gathered is for GATHER along another axis than that of the channels.
+func gathered(v *channelScales, op *tflite.Op) bool {
+	o, ok := op.Options.(*schema.GatherOptionsT)
+	rank := len(op.Inputs[0].Shape)
+	if !ok || o.Axis == -1 || int(o.Axis) == rank-1 || op.Inputs[0].Constant() {
+		return false
+	}
+	return passThrough(v, op)
+}
+
+// lastStays is for TRANSPOSE.
+func lastStays(v *channelScales, op *tflite.Op) bool {
+	perm := op.Inputs[1].Ints()
+	n := len(op.Inputs[0].Shape)
+	if len(perm) != n || n == 0 || perm[n-1] != n-1 && perm[n-1] != -1 {
+		return false
+	}
+	return overSpace(v, op)
+}
+
+// parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
+// passThrough.
+func parted(v *channelScales, op *tflite.Op) bool {
+	in, axes := op.Inputs[0], op.Inputs[len(op.Inputs)-1]
+	if op.Code == schema.BuiltinOperatorSPLIT {
+		in, axes = op.Inputs[1], op.Inputs[0]
+	}
+	axis := axes.Ints()
+	if in.Constant() || len(axis) != 1 {
+		return false
+	}
+	if axis[0] != -1 && axis[0] != len(in.Shape)-1 {
+		return passThrough(v, op)
+	}
+	all := 0
+	for _, t := range op.Outputs {
+		all += channelCount(t)
+	}
+	if all != channelCount(in) {
+		return false
+	}
+	at := v.first[in]
+	for _, t := range op.Outputs {
+		for c := range channelCount(t) {
+			v.join(v.first[t]+c, at)
+			at++
+		}
+	}
+	return true
+}
+
 // reducedSpace is for MEAN and the like: axes must not hold the channel axis.
 func reducedSpace(v *channelScales, op *tflite.Op) bool {
 	in := op.Inputs[0]

@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -57,6 +58,27 @@ var equalized = map[string]Layer{
 	"resize":             Sequence(Conv(8, 3, ReLU), spread(), resize),
 	"space to batch":     Sequence(Conv(8, 3), spread(), spaceToBatch),
 	"dead channels":      Sequence(Conv(8, 3, ReLU), Scale(1, 0, 30, 0, 0.1), Depthwise(3, ReLU), Scale(0, 1), Conv(8, 1, ReLU)),
+	"maximum of two":     Sequence(Conv(8, 3), spread(), ofTwo(schema.BuiltinOperatorMAXIMUM)),
+	"minimum of two":     Sequence(Conv(8, 3), spread(), ofTwo(schema.BuiltinOperatorMINIMUM)),
+	"absolute":           Sequence(Conv(8, 3), spread(), Unary(schema.BuiltinOperatorABS, nil)),
+	"select":             Sequence(Conv(8, 3), spread(), selected),
+	"update":             Sequence(Conv(8, 3), spread(), updated),
+	"mirror pad":         Sequence(Conv(8, 3), spread(), mirrored(0)),
+	"mirror pad channel": Sequence(Conv(8, 3), spread(), mirrored(2)),
+	"split":              Sequence(Conv(8, 3), spread(), split(schema.BuiltinOperatorSPLIT, 3)),
+	"split rows":         Sequence(Conv(8, 3), spread(), split(schema.BuiltinOperatorSPLIT, 1)),
+	"split by sizes":     Sequence(Conv(8, 3), spread(), split(schema.BuiltinOperatorSPLIT_V, -1)),
+	"expand dims":        Sequence(Conv(8, 3), spread(), expanded),
+	"transpose of space": Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorTRANSPOSE, nil, 16, []int{0, 2, 1, 3})),
+	"reverse":            Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorREVERSE_V2, nil, 16, []int{1})),
+	"reverse channels":   Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorREVERSE_V2, nil, 16, []int{3})),
+	"gather rows":        Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: 1}, 8, []int{0, 2, 4, 6, 8, 10, 12, 15})),
+	"gather channels":    Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: 3}, 16, []int{1, 0, 2, 3, 7, 6, 5, 4})),
+	"slice":              Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSLICE, nil, 8, []int{0, 3, 0, 0}, []int{1, 8, 16, 8})),
+	"strided slice":      Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{}, 8, []int{0, 0, 0, 0}, []int{1, 16, 16, 8}, []int{1, 2, 1, 1})),
+	"slice from behind":  Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{EndMask: 8}, 16, []int{0, 0, 0, -1}, []int{1, 16, 16, 0}, []int{1, 1, 1, -1})),
+	"tile":               Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorTILE, nil, 32, []int{1, 2, 1, 1})),
+	"broadcast":          Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), moved(schema.BuiltinOperatorBROADCAST_TO, nil, 16, []int{1, 16, 16, 8})),
 	"integers aside":     Sequence(Conv(8, 3), spread(), reshapedByComputedShape),
 }
 
@@ -80,6 +102,29 @@ func TestEqualizationKeepsTheFunction(t *testing.T) {
 	}
 	if scaled < len(equalized) {
 		t.Errorf("only %d blocks of all models were scaled: what is tested?", scaled)
+	}
+}
+
+// Scales pass what they can pass: the tensor behind the op is scaled too.
+func TestEqualizationPasses(t *testing.T) {
+	tail := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
+	for name, behind := range map[string]string{
+		"relu of its own": "unary", "pools": "pool", "concat": "concat", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
+		"minimum of two": "of_two", "absolute": "unary", "select": "select", "update": "update", "mirror pad": "mirror", "split": "part",
+		"split rows": "part", "split by sizes": "part", "expand dims": "expand", "transpose of space": "moved", "reverse": "moved",
+		"gather rows": "moved", "slice": "moved", "strided slice": "moved", "tile": "moved", "broadcast": "moved",
+	} {
+		passed := false
+		for seed := range uint64(5) {
+			m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), equalized[name], tail)
+			j := jobAfter(t, m, &Options{PerTensor: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "equalize")
+			for _, b := range j.report.Equalized {
+				passed = passed || slices.Contains(b.Tensors, behind)
+			}
+		}
+		if !passed {
+			t.Errorf("%s: %q is never scaled", name, behind)
+		}
 	}
 }
 
@@ -234,6 +279,68 @@ func meanOfComputed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	ramp := b.Op("ramp", schema.BuiltinOperatorMINIMUM, nil, []int{4}, first, b.Floats([]int{4}, -4, -3, -2, -1))
 	b.Add(schema.BuiltinOperatorARG_MAX, &schema.ArgMaxOptionsT{OutputType: schema.TensorTypeINT32}, list(ramp, b.Ints(nil, 0)), axis)
 	return b.Op("mean", schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}, []int{1, 16, 16, 1}, x, axis)
+}
+
+// ofTwo is an op on x and what a filter makes of it.
+func ofTwo(code schema.BuiltinOperator) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		return b.Op("of_two", code, nil, x.Shape, x, Sequence(Conv(8, 1), spread())(b, x))
+	}
+}
+
+func selected(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	other := Sequence(Conv(8, 1), spread())(b, x)
+	condition := b.Tensor("condition", schema.TensorTypeBOOL, x.Shape...)
+	condition.Data = make([]byte, condition.Len())
+	for i := range condition.Data {
+		condition.Data[i] = byte(i % 3 % 2)
+	}
+	return b.Op("select", schema.BuiltinOperatorSELECT_V2, nil, x.Shape, condition, other, x)
+}
+
+func updated(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	part := Sequence(Conv(8, 3, Stride(2)), spread())(b, x)
+	return b.Op("update", schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE, nil, x.Shape, x, part, b.Ints([]int{4}, 0, 3, 2, 0))
+}
+
+func mirrored(channels int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		shape := []int{1, x.Shape[1] + 2, x.Shape[2], x.Shape[3] + channels}
+		return b.Op("mirror", schema.BuiltinOperatorMIRROR_PAD, &schema.MirrorPadOptionsT{}, shape, x, b.Ints([]int{4, 2}, 0, 0, 1, 1, 0, 0, channels, 0))
+	}
+}
+
+// split makes two of x, scales them apart and joins them again.
+func split(code schema.BuiltinOperator, axis int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		shape := append([]int{}, x.Shape...)
+		a := (axis + 4) % 4
+		shape[a] /= 2
+		p, q := b.Tensor("part", schema.TensorTypeFLOAT32, shape...), b.Tensor("part", schema.TensorTypeFLOAT32, shape...)
+		if code == schema.BuiltinOperatorSPLIT {
+			b.Add(code, &schema.SplitOptionsT{NumSplits: 2}, list(b.Ints(nil, axis), x), p, q)
+		} else {
+			b.Add(code, &schema.SplitVOptionsT{NumSplits: 2}, list(x, b.Ints([]int{2}, shape[a], shape[a]), b.Ints(nil, axis)), p, q)
+		}
+		y := Sequence(Depthwise(3), spread())(b, p)
+		return b.Op("concat", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: int32(a)}, x.Shape, q, y)
+	}
+}
+
+func expanded(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	y := b.Op("expand", schema.BuiltinOperatorEXPAND_DIMS, nil, []int{1, 1, 16, 16, 8}, x, b.Ints(nil, 1))
+	return Reshape(x.Shape...)(b, y)
+}
+
+// moved is an op on x and vectors that leaves that many rows.
+func moved(code schema.BuiltinOperator, options any, rows int, vectors ...[]int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		operands := list(x)
+		for _, v := range vectors {
+			operands = append(operands, b.Ints([]int{len(v)}, v...))
+		}
+		return b.Op("moved", code, options, []int{1, rows, 16, 8}, operands...)
+	}
 }
 
 func resize(b *Builder, x *tflite.Tensor) *tflite.Tensor {
