@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
@@ -221,6 +222,49 @@ func TestBatchNormsFolded(t *testing.T) {
 				t.Errorf("%d folded, %d depthwise, %d left; want %d, %d, %d\n%v", r.Folded, r.Depthwise, left, test.folded, test.depthwise, test.left, j.model)
 			}
 		})
+	}
+}
+
+// What the graph does to its input first says what it holds.
+func TestInputOfNormalizedImages(t *testing.T) {
+	data, err := os.ReadFile("../testdata/digits.tflite") // trained on [−1, 1]
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := schema.ActivationFunctionTypeNONE
+	for name, test := range map[string]struct {
+		layer Layer
+		want  Range
+	}{
+		"pixels, scaled":             {by(schema.BuiltinOperatorDIV, false, none, nil, 127.5), Range{-128, 127}},
+		"pixels, scaled and shifted": {Sequence(by(schema.BuiltinOperatorMUL, false, none, nil, 1/127.5), by(schema.BuiltinOperatorSUB, false, none, nil, 1)), Range{0, 255}},
+		"pixels, shifted and scaled": {Sequence(by(schema.BuiltinOperatorSUB, false, none, nil, 127.5), by(schema.BuiltinOperatorDIV, false, none, nil, 127.5)), Range{0, 255}},
+		"unit range, shifted":        {Sequence(by(schema.BuiltinOperatorSUB, false, none, nil, 0.5), by(schema.BuiltinOperatorMUL, false, none, nil, 2)), Range{0, 1}},
+	} {
+		m, err := tflite.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := m.Graphs[0]
+		m.Signatures, m.Metadata = nil, nil
+		b := New(1)
+		old := g.Inputs[0]
+		y := test.layer(b, b.Input(old.Shape...))
+		for _, op := range g.Ops {
+			for i, x := range op.Inputs {
+				if x == old {
+					op.Inputs[i] = y
+				}
+			}
+		}
+		g.Ops, g.Inputs = append(b.Graph.Ops, g.Ops...), b.Graph.Inputs
+		in, err := InputEncodings(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in[0].Range != test.want {
+			t.Errorf("%s: [%g, %g], want %v: %s", name, in[0].Range.Lo, in[0].Range.Hi, test.want, in[0].Why)
+		}
 	}
 }
 

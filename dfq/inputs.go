@@ -36,7 +36,8 @@ func defaultSamples(g *tflite.Graph) int {
 //     over the first layer's channels the slope of bias against −Σw is the mean
 //     input: about 0.45 for [0, 1], none for zero-centred ranges.
 //
-// Candidates that these cannot tell apart are all covered, with a warning.
+// A mean that the graph itself subtracts first says both. Candidates that these
+// cannot tell apart are all covered, with a warning.
 func findInputRanges(j *job) error {
 	md, err := metadata.Read(j.model)
 	if err != nil {
@@ -196,6 +197,12 @@ const (
 
 // inferImage tells the encodings of an image apart.
 func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
+	switch mean := subtractedMean(j.graph, t); {
+	case mean > 1 && mean < 255:
+		return []Encoding{interval(0, 255)}, fmt.Sprintf("the graph first subtracts %.4g from it", mean), nil
+	case mean > 0 && mean < 1:
+		return []Encoding{interval(0, 1)}, fmt.Sprintf("the graph first subtracts %.4g from it", mean), nil
+	}
 	answer, err := j.firstResponse(i, interval(-1, 1), 4)
 	if err != nil {
 		return nil, "", err
@@ -256,6 +263,33 @@ func (j *job) firstFilter(t *tflite.Tensor) *tflite.Op {
 		}
 	}
 	return nil
+}
+
+// subtractedMean is what the graph itself takes off its input before all else,
+// the mean over the channels: it reads (t − mean) times a positive factor. 0 where
+// it does no such thing.
+func subtractedMean(g *tflite.Graph, t *tflite.Tensor) float64 {
+	uses := g.Uses()[t]
+	if len(uses) != 1 {
+		return 0
+	}
+	op := uses[0].Op
+	l := lineOf(op)
+	if l == nil && spec(op).filter == depthwise && uses[0].Input == depthwise.input && openFilter(op) != nil && op.Inputs[depthwise.weights].Len() == channelCount(t) {
+		// What "fold batch norms" made of two such ops.
+		l = &channelLine{t, floats64(op.Inputs[depthwise.weights].Floats()), floats64(op.Inputs[depthwise.bias].Floats())}
+	}
+	if l == nil {
+		return 0
+	}
+	mean := 0.0
+	for c := range l.scale {
+		if l.scale[c] <= 0 || l.shift[c] >= 0 {
+			return 0
+		}
+		mean -= l.shift[c] / l.scale[c] / float64(len(l.scale))
+	}
+	return mean
 }
 
 // padsLikeTensorFlow reports whether strided filters pad with SAME. Networks
