@@ -8,8 +8,8 @@ import (
 )
 
 // foldBatchNorms takes MUL, ADD, SUB and DIV by constants, one for all channels
-// or one each, and NEG into the filters beside them. A batch norm that a converter left
-// unfolded is such a pair, and so is the scaling of an input.
+// or one each, and NEG into the filters beside them. A batch norm that a converter
+// left unfolded is such a pair, and so is the scaling of an input.
 //
 //	behind a filter: a·(W·x + b) + t = (a·W)·x + (a·b + t)
 //	before a filter: W·(a·x + t) + b = (W·a)·x + (b + W·t)
