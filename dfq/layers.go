@@ -1,6 +1,8 @@
 package dfq
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -11,19 +13,92 @@ import (
 
 // LayerDiff is how far one activation of an INT8 model is from the same
 // activation of its float twin, over all samples, real domain.
+//
+// Equalization divides channels by factors. What is compared is the INT8 value
+// times its channel's factor, and steps are those of the scale times it. Channels
+// that rounding left no weights, neither to write nor to read them, are left out.
 type LayerDiff struct {
 	Index     int     `json:"index"` // of the op in the INT8 model
 	Op        string  `json:"op"`
 	Name      string  `json:"name"`
-	SQNR      float64 `json:"sqnr_db"`    // −200 if a value is NaN or infinite
-	MeanShift float64 `json:"mean_shift"` // root mean square over channels of the mean error, over their deviation
-	Saturated float64 `json:"saturated"`  // share of values at an end of the int8 range
+	SQNR      float64 `json:"sqnr_db"`         // −200 if a value is NaN or infinite
+	Alone     float64 `json:"alone_sqnr_db"`   // what the layer loses by itself, see CompareLayers
+	Inputs    float64 `json:"inputs_sqnr_db"`  // what the rounding of its inputs alone makes it lose
+	MeanShift float64 `json:"mean_shift"`      // root mean square over channels of the mean error, over their deviation
+	MaxSteps  float64 `json:"max_error_steps"` // largest error, in steps of the output's scale
+	Saturated float64 `json:"saturated"`       // share of values at an end of the int8 range whose float value is over half a step beyond
 }
 
 // CompareLayers runs n samples through a float model and the INT8 model made
 // from it and compares every activation that both have: tensors are matched by
 // name. The order is that of the INT8 model's ops.
+//
+// What lies between two such activations is a layer. Each is also run alone, in
+// both models: with the float model's values, rounded to the scales of the
+// layer's inputs. The two differ by what this layer loses, in its weights and
+// its output, whatever happened before; and what the float one makes of rounded
+// inputs is off from what it makes of the values themselves by what the scales
+// of its inputs cost.
 func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error)) ([]LayerDiff, error) {
+	c := matchLayers(float, int8)
+	if len(c.layers) == 0 {
+		return nil, nil
+	}
+	if err := c.findFactors(float, int8); err != nil {
+		return nil, err
+	}
+	var models [4]*tflite.Model
+	models[0], models[1] = withOutputs(float, c.want), withOutputs(int8, c.got)
+	models[2], c.fed[0] = cutAt(float, c.want)
+	models[3], c.fed[1] = cutAt(int8, c.got)
+	sums := make([][]layerSums, n)
+	err := inParallel(n, func(next func() (int, bool)) error {
+		var run [len(models)]Runner
+		for k, m := range models {
+			r, stop, err := open(m)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			run[k] = r
+		}
+		for i, ok := next(); ok; i, ok = next() {
+			inputs, err := sample(i)
+			if err == nil {
+				sums[i], err = c.compare(run, inputs)
+			}
+			if err != nil {
+				return fmt.Errorf("sample %d: %w", i, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for k := range c.layers {
+		var s layerSums
+		for i := range sums {
+			s.join(sums[i][k])
+		}
+		s.fill(&c.layers[k])
+	}
+	return c.layers, nil
+}
+
+// layerComparison is what is compared: by layer, the tensors of both models and
+// the factors of their channels; the inputs of the INT8 model; and which layers'
+// values the float and the INT8 model read where they are cut into layers.
+type layerComparison struct {
+	layers    []LayerDiff
+	want, got []*tflite.Tensor
+	factors   [][]float64
+	inputs    []*tflite.Tensor
+	fed       [2][]int
+}
+
+// matchLayers pairs activations by name.
+func matchLayers(float, int8 *tflite.Model) *layerComparison {
 	byName := map[string]*tflite.Tensor{}
 	producers := float.Graphs[0].Producers()
 	for _, t := range float.Graphs[0].Tensors() {
@@ -31,49 +106,140 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 			byName[t.Name] = t
 		}
 	}
-	var layers []LayerDiff
-	var want, got []*tflite.Tensor
+	c := &layerComparison{inputs: int8.Graphs[0].Inputs}
 	for i, op := range int8.Graphs[0].Ops {
 		for _, t := range op.Outputs {
 			f := byName[t.Name]
 			if f == nil || t.Type != schema.TensorTypeINT8 || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 || f.Len() != t.Len() {
 				continue
 			}
-			want, got = append(want, f), append(got, t)
-			layers = append(layers, LayerDiff{Index: i, Op: opName(op), Name: t.Name})
+			c.want, c.got = append(c.want, f), append(c.got, t)
+			c.layers = append(c.layers, LayerDiff{Index: i, Op: opName(op), Name: t.Name})
 		}
 	}
-	sums := make([][]layerSums, n)
-	_, err := Compare(withOutputs(float, want), withOutputs(int8, got), open, n, sample, func(i int, a, b [][]float32) {
-		sums[i] = make([]layerSums, len(layers))
-		for k := range layers {
-			sums[i][k].add(a[k], b[k], channelCount(got[k]), params(got[k].Quant))
-		}
-	})
+	return c
+}
+
+// compare runs one sample through the float model, the INT8 model, and both of
+// them layer by layer.
+func (c *layerComparison) compare(run [4]Runner, inputs [][]float32) ([]layerSums, error) {
+	want, err := run[0](inputs)
 	if err != nil {
 		return nil, err
 	}
-	for k := range layers {
-		var s layerSums
-		for i := range sums {
-			s.join(sums[i][k])
-		}
-		s.fill(&layers[k])
+	got, err := run[1](inputs)
+	if err != nil {
+		return nil, err
 	}
-	return layers, nil
+	given := make([][]float32, len(inputs))
+	for i, v := range inputs {
+		given[i] = rounded(v, c.inputs[i])
+	}
+	// What the layers are given: in the domain of the INT8 model, then in that of
+	// the float one.
+	own, outer := make([][]float32, len(want)), make([][]float32, len(want))
+	for k, v := range want {
+		own[k] = rounded(times(v, c.factors[k], -1), c.got[k])
+		outer[k] = times(own[k], c.factors[k], 1)
+	}
+	float, err := run[2](append(slices.Clone(given), pick(outer, c.fed[0])...))
+	if err != nil {
+		return nil, err
+	}
+	alone, err := run[3](append(slices.Clone(given), pick(own, c.fed[1])...))
+	if err != nil {
+		return nil, err
+	}
+	sums := make([]layerSums, len(c.layers))
+	for k := range sums {
+		f := c.factors[k]
+		whole, part := times(want[k], f, 0), times(float[k], f, 0)
+		sums[k].add(whole, times(got[k], f, 1), f, params(c.got[k].Quant))
+		sums[k].alone.add(part, times(alone[k], f, 1), 1)
+		sums[k].inputs.add(whole, part, 1)
+	}
+	return sums, nil
+}
+
+// times returns v with each channel times its factor to the given power, 1 or −1;
+// with 0, v without the channels that have no factor.
+func times(v []float32, factors []float64, power int) []float32 {
+	by := make([]float64, len(factors))
+	same := true
+	for c, f := range factors {
+		if f != 0 {
+			by[c] = math.Pow(f, float64(power))
+		}
+		same = same && by[c] == 1
+	}
+	if same {
+		return v
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) * by[i%len(by)])
+	}
+	return out
+}
+
+// rounded returns v as t can hold it.
+func rounded(v []float32, t *tflite.Tensor) []float32 {
+	if scaleOf(t) == 0 || len(t.Quant.Zero) != 1 {
+		return v
+	}
+	p := params(t.Quant)
+	if t.Type == schema.TensorTypeUINT8 {
+		p.Zero -= 128
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = p.Dequantize(p.Quantize(x))
+	}
+	return out
+}
+
+func pick(values [][]float32, which []int) [][]float32 {
+	var out [][]float32
+	for _, k := range which {
+		out = append(out, values[k])
+	}
+	return out
+}
+
+// cutAt returns a copy of m in which the readers of the given tensors read new
+// graph inputs instead, of the same type and scale, and which shows the tensors
+// as its outputs. It also returns which of them are read, in the order of the
+// new inputs, which follow those of m.
+func cutAt(m *tflite.Model, at []*tflite.Tensor) (*tflite.Model, []int) {
+	c, found := copyWithTensors(m, at)
+	g := c.Graphs[0]
+	number, inputs := map[*tflite.Tensor]int{}, map[*tflite.Tensor]*tflite.Tensor{}
+	for k, t := range found {
+		number[t] = k
+	}
+	var fed []int
+	for _, op := range g.Ops {
+		for i, t := range op.Inputs {
+			k, cut := number[t]
+			if !cut {
+				continue
+			}
+			if inputs[t] == nil {
+				inputs[t] = t.Clone()
+				inputs[t].Name += "_given"
+				g.Inputs = append(g.Inputs, inputs[t])
+				fed = append(fed, k)
+			}
+			op.Inputs[i] = inputs[t]
+		}
+	}
+	g.Outputs = found
+	return c, fed
 }
 
 // WorstFirst sorts layers by SQNR.
 func WorstFirst(layers []LayerDiff) {
-	slices.SortStableFunc(layers, func(a, b LayerDiff) int {
-		switch {
-		case a.SQNR < b.SQNR:
-			return -1
-		case a.SQNR > b.SQNR:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(layers, func(a, b LayerDiff) int { return cmp.Compare(a.SQNR, b.SQNR) })
 }
 
 // withOutputs returns a copy of m that shows the given tensors as its outputs.
@@ -99,44 +265,49 @@ func copyWithTensors(m *tflite.Model, find []*tflite.Tensor) (*tflite.Model, []*
 	return c, found
 }
 
-// layerSums are the sums behind a LayerDiff, by channel. Equalization gives
-// channels other scales, so got is compared after the one factor per channel
-// that fits it best to want.
+// layerSums are the sums behind a LayerDiff.
 type layerSums struct {
-	channels  []channelSums
-	n         int
-	saturated int
-	notFinite int
+	model, alone, inputs errorSums
+	channels             []channelSums
+	steps                float64 // largest error
+	saturated            int
 }
 
-type channelSums struct{ n, w, g, ww, wg, gg float64 }
+// channelSums are sums over one channel: of the float values, of their squares,
+// and of the errors.
+type channelSums struct{ n, w, ww, e float64 }
 
-func (s *layerSums) add(want, got []float32, channels int, q affine.Params) {
+// add adds one sample of the layer in the model. got is in the float model's
+// domain, from which each channel's factor leads to that of q.
+func (s *layerSums) add(want, got []float32, factors []float64, q affine.Params) {
+	s.model.add(want, got, 1)
 	if s.channels == nil {
-		s.channels = make([]channelSums, channels)
+		s.channels = make([]channelSums, len(factors))
 	}
 	lo, hi := q.Range()
+	half := float64(q.Scale) / 2
 	for i, x := range want {
-		if _, finite := alike(x, got[i]); !finite {
-			s.notFinite++
+		k := i % len(factors)
+		if _, finite := alike(x, got[i]); !finite || factors[k] == 0 {
 			continue
 		}
-		w, g := float64(x), float64(got[i])
-		c := &s.channels[i%channels]
+		w, e, c := float64(x), float64(got[i])-float64(x), &s.channels[k]
 		c.n++
 		c.w += w
-		c.g += g
-		c.ww += w * w
-		c.wg += w * g
-		c.gg += g * g
-		if g <= lo || g >= hi {
+		c.ww += float64(w * w)
+		c.e += e
+		own, error := w/factors[k], e/factors[k]
+		s.steps = math.Max(s.steps, math.Abs(error)/float64(q.Scale))
+		if q := own + error; q < lo+half && own < lo-half || q > hi-half && own > hi+half {
 			s.saturated++
 		}
 	}
-	s.n += len(want)
 }
 
 func (s *layerSums) join(o layerSums) {
+	s.model.join(o.model)
+	s.alone.join(o.alone)
+	s.inputs.join(o.inputs)
 	if s.channels == nil {
 		s.channels = make([]channelSums, len(o.channels))
 	}
@@ -144,36 +315,27 @@ func (s *layerSums) join(o layerSums) {
 		d := &s.channels[i]
 		d.n += c.n
 		d.w += c.w
-		d.g += c.g
 		d.ww += c.ww
-		d.wg += c.wg
-		d.gg += c.gg
+		d.e += c.e
 	}
-	s.n += o.n
+	s.steps = math.Max(s.steps, o.steps)
 	s.saturated += o.saturated
-	s.notFinite += o.notFinite
 }
 
 func (s *layerSums) fill(d *LayerDiff) {
-	var signal, noise, shift, variance float64
+	var shift, variance float64
 	for _, c := range s.channels {
 		if c.n == 0 {
 			continue
 		}
-		k := 1.0
-		if c.gg > 0 && c.wg > 0 {
-			k = c.wg / c.gg
-		}
-		signal += c.ww
-		noise += math.Max(0, c.ww-2*k*c.wg+k*k*c.gg)
-		e := (k*c.g - c.w) / c.n
-		shift += e * e
+		shift += c.e / c.n * c.e / c.n
 		variance += c.ww/c.n - c.w/c.n*c.w/c.n
 	}
-	d.SQNR = sqnr(signal, noise)
+	d.SQNR, d.Alone, d.Inputs = s.model.diff("").SQNR, s.alone.diff("").SQNR, s.inputs.diff("").SQNR
 	d.MeanShift = math.Sqrt(shift / math.Max(variance, 1e-30))
-	if s.notFinite > 0 {
-		d.SQNR, d.MeanShift = -equalSQNR, math.MaxFloat64
+	d.MaxSteps = s.steps
+	if s.model.notFinite > 0 {
+		d.MeanShift, d.MaxSteps = math.MaxFloat64, math.MaxFloat64
 	}
-	d.Saturated = float64(s.saturated) / math.Max(1, float64(s.n))
+	d.Saturated = float64(s.saturated) / math.Max(1, float64(s.model.n))
 }

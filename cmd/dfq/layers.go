@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"io"
+	"slices"
 	"text/tabwriter"
 
 	"dfq/dfq"
@@ -33,21 +36,34 @@ func compareLayers(float, int8 *tflite.Model, s *samples, show int) (*layers, er
 	return &layers{Samples: s.n, Worst: diffs, show: show}, nil
 }
 
-// text is the table of the worst layers.
+// mostAlone is how many layers are shown that lose most by themselves.
+const mostAlone = 5
+
+// text is the table of the worst layers, and that of the worst by themselves.
 func (l *layers) text() []byte {
 	rows := l.Worst
 	if l.show > 0 {
 		rows = rows[:min(l.show, len(rows))]
 	}
+	alone := slices.Clone(l.Worst)
+	slices.SortStableFunc(alone, func(a, b dfq.LayerDiff) int { return cmp.Compare(a.Alone, b.Alone) })
+	alone = alone[:min(mostAlone, len(rows))]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "the worst %d of %d layers that both models have, on %d samples\n\n", len(rows), len(l.Worst), l.Samples)
-	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "op\tSQNR\tmean shift\tsaturated\t   \n")
+	layerTable(&b, rows)
+	fmt.Fprintf(&b, "\nthe worst %d alone, on inputs without error\n\n", len(alone))
+	layerTable(&b, alone)
+	return b.Bytes()
+}
+
+func layerTable(out io.Writer, rows []dfq.LayerDiff) {
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "op\tSQNR\talone\tinputs\tmean shift\tmax error\tsaturated\t   \n")
 	for _, d := range rows {
-		fmt.Fprintf(w, "%d\t%.2f dB\t%.4f\t%.3f %%\t   %s %q\n", d.Index, d.SQNR, d.MeanShift, 100*d.Saturated, d.Op, shortName(d.Name))
+		fmt.Fprintf(w, "%d\t%.2f dB\t%.2f dB\t%.2f dB\t%.4f\t%.1f steps\t%.3f %%\t   %s %q\n",
+			d.Index, d.SQNR, d.Alone, d.Inputs, d.MeanShift, d.MaxSteps, 100*d.Saturated, d.Op, shortName(d.Name))
 	}
 	w.Flush()
-	return b.Bytes()
 }
 
 // shortName cuts what converters make of the names of all ops that they fused.

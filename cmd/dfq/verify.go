@@ -62,12 +62,20 @@ Labels are lines "file class name"; the name is optional. An image without one
 is an error. Samples of one .npy or .npz file are named 0, 1, 2 and so on.
 
 --layers compares inside: every activation of the INT8 model that is one of the
-float model as well, on up to 32 of the samples, worst first.
+float model as well, on up to 32 of the samples, worst first. What lies between
+two of them is a layer.
 
   SQNR        as above, each channel brought to the scale it has in the float
               model, since equalization changes it
+  alone       SQNR of what the layer makes of inputs without error: what it loses
+              by itself, in its weights and its output. Low for a culprit, not
+              for its victims
+  inputs      SQNR of the float layer on inputs that are rounded to their INT8
+              scales: what these cost here, whoever chose them
   mean shift  how far the channels' means are off, in standard deviations
-  saturated   share of values at an end of the int8 range`,
+  max error   in steps of the output's scale
+  saturated   share of values at an end of the int8 range whose float value lies
+              beyond`,
 		Example: `  dfq verify model.tflite model_int8.tflite --min-sqnr 15
   dfq verify model.tflite model_int8.tflite --images photos --crop 0.875 \
       --labels photos/labels.txt --label-offset 1`,

@@ -1,0 +1,224 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// findFactors finds by what each channel of the activations was divided in the
+// INT8 model, which no file says: 1 where nothing was equalized.
+//
+// They show in the weights, which became W·s_in/s_out, and in nothing else that
+// quantization leaves alone. Each filter of the INT8 model, held against the
+// float one, tells the factors of its outputs if those of its inputs are known,
+// and the other way round. So there are two estimates of each: one carried from
+// the inputs on, one back from the outputs. They are joined by how sure they
+// are. The variables, and what ties and fixes them, are those of equalization.
+//
+// A channel whose weights were rounded away on both sides has no factor, which
+// is written as 0: nothing is left of it in the INT8 model that could be compared.
+func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
+	j, err := newJob(float, &Options{})
+	if err != nil {
+		return err
+	}
+	if err := j.runPass(pass{name: "normalize", run: normalize}); err != nil {
+		return err
+	}
+	v := newChannelScales(j)
+	for _, op := range j.graph.Ops {
+		v.tie(op)
+	}
+	pairs := pairFilters(j.graph, int8.Graphs[0])
+	there, back := make([]estimated, len(v.s)), make([]estimated, len(v.s))
+	for _, p := range pairs {
+		p.estimateOutputs(v, there)
+	}
+	for _, p := range slices.Backward(pairs) {
+		p.estimateInputs(v, back)
+	}
+	for i := range v.s {
+		if !v.fixed[i] {
+			v.s[i] = there[i].join(back[i]).factor()
+		}
+	}
+	byName := map[string]*tflite.Tensor{}
+	for _, t := range j.graph.Tensors() {
+		if _, ok := v.first[t]; ok {
+			byName[t.Name] = t
+		}
+	}
+	for _, t := range c.want {
+		factors := make([]float64, channelCount(t))
+		own := byName[t.Name]
+		for i := range factors {
+			factors[i] = 1
+			if own != nil && channelCount(own) == len(factors) {
+				factors[i] = v.s[v.of(own, i)]
+			}
+		}
+		c.factors = append(c.factors, factors)
+	}
+	return nil
+}
+
+// filterPair is a filter of the float model and the INT8 weights made of it.
+type filterPair struct {
+	op        *tflite.Op
+	f         *filter
+	float     []float32
+	quantized *tflite.Tensor
+}
+
+// pairFilters matches filters by the name of their output.
+func pairFilters(float, int8 *tflite.Graph) []filterPair {
+	byName := map[string]*tflite.Op{}
+	for _, op := range int8.Ops {
+		byName[outputName(op)] = op
+	}
+	var pairs []filterPair
+	for _, op := range float.Ops {
+		f, q := spec(op).filter, byName[outputName(op)]
+		if f == nil || q == nil || q.Code != op.Code || len(q.Inputs) <= f.weights || misfit(op) != "" || filterNotConstant(op) != "" {
+			continue
+		}
+		w, t := op.Inputs[f.weights], q.Inputs[f.weights]
+		if t != nil && t.Type == schema.TensorTypeINT8 && len(w.Data) == 4*w.Len() && len(t.Data) == w.Len() &&
+			t.Quant != nil && (len(t.Quant.Scale) == 1 || len(t.Quant.Scale) == w.Shape[f.out]) {
+			pairs = append(pairs, filterPair{op, f, w.Floats(), t})
+		}
+	}
+	return pairs
+}
+
+// estimateOutputs tells the factors of a filter's outputs from those of its
+// inputs: the INT8 weights are the float ones times s_in, over s_out.
+func (p filterPair) estimateOutputs(v *channelScales, known []estimated) {
+	in, out := p.op.Inputs[p.f.input], p.op.Outputs[0]
+	factors := v.estimates(in, known)
+	fits := make([]factorFit, channelCount(out))
+	p.each(func(o, c int, w, q, scale float64) { fits[o].add(w, q, scale, factors[c]) })
+	for o, fit := range fits {
+		e, i := fit.estimate(), v.of(out, o)
+		e.log = -e.log
+		known[i] = known[i].with(e)
+	}
+}
+
+// estimateInputs is the other way round.
+func (p filterPair) estimateInputs(v *channelScales, known []estimated) {
+	in, out := p.op.Inputs[p.f.input], p.op.Outputs[0]
+	if _, ok := v.first[in]; !ok {
+		return
+	}
+	factors := v.estimates(out, known)
+	for o := range factors {
+		factors[o].log = -factors[o].log
+	}
+	fits := make([]factorFit, channelCount(in))
+	p.each(func(o, c int, w, q, scale float64) { fits[c].add(w, q, scale, factors[o]) })
+	for c, fit := range fits {
+		i := v.of(in, c)
+		known[i] = known[i].with(fit.estimate())
+	}
+}
+
+// each calls f with every weight: its output and input channel, its value in the
+// float and the INT8 model, and the latter's scale.
+func (p filterPair) each(f func(o, c int, w, q, scale float64)) {
+	lay, scales := layoutOf(p.op.Inputs[p.f.weights], p.f.out), p.quantized.Quant.Scale
+	for i, x := range p.float {
+		o := lay.channel(i)
+		scale := float64(scales[min(o, len(scales)-1)])
+		f(o, inputChannel(p.op, p.f, i), float64(x), scale*float64(int8(p.quantized.Data[i])), scale)
+	}
+}
+
+// estimated is an estimate of the logarithm of a factor, and one over its
+// variance: 0 where nothing is known, infinite where it is fixed.
+type estimated struct {
+	log, certainty float64
+	lost           bool // a filter would tell it, had it not been rounded away
+}
+
+// estimates are those of t's channels.
+func (v *channelScales) estimates(t *tflite.Tensor, known []estimated) []estimated {
+	out := make([]estimated, channelCount(t))
+	for c := range out {
+		out[c].certainty = math.Inf(1)
+		if _, ok := v.first[t]; ok && !v.fixed[v.of(t, c)] {
+			out[c] = known[v.of(t, c)]
+		}
+	}
+	return out
+}
+
+// with is e and another estimate together.
+func (e estimated) with(o estimated) estimated {
+	sum := e.certainty + o.certainty
+	if sum == 0 {
+		return estimated{lost: e.lost || o.lost}
+	}
+	return estimated{log: (e.log*e.certainty + o.log*o.certainty) / sum, certainty: sum}
+}
+
+// surely is how many standard errors count as a difference.
+const surely = 3
+
+// join is what two estimates from two sides say. If they contradict each other a
+// layer between is broken, and the one that sees less of equalization is taken.
+func (e estimated) join(o estimated) estimated {
+	if e.certainty > 0 && o.certainty > 0 && math.Abs(e.log-o.log) > 2*surely*math.Sqrt(1/e.certainty+1/o.certainty) {
+		if math.Abs(e.log) < math.Abs(o.log) {
+			return e
+		}
+		return o
+	}
+	return e.with(o)
+}
+
+// factor is 1 where the estimate cannot be told from it, and where there is none.
+func (e estimated) factor() float64 {
+	if e.lost {
+		return 0
+	}
+	if e.certainty == 0 || math.Abs(e.log) <= surely/math.Sqrt(e.certainty) {
+		return 1
+	}
+	return math.Exp(e.log)
+}
+
+// factorFit are the sums of a regression of quantized weights q on float ones a
+// times known factors, and the variances of both.
+type factorFit struct{ n, aa, aq, qq, rounding, spread float64 }
+
+func (s *factorFit) add(w, q, scale float64, known estimated) {
+	if known.certainty == 0 {
+		return
+	}
+	a := w * math.Exp(known.log)
+	s.n++
+	s.aa += float64(a * a)
+	s.aq += float64(a * q)
+	s.qq += float64(q * q)
+	s.rounding += scale * scale / 12
+	s.spread += float64(a*a) * float64(a*a) / known.certainty
+}
+
+// estimate is the slope of q on a, which the noise that rounding adds to q does
+// not bias. A slope that cannot be told from 0, as that of a filter that was
+// rounded away, says nothing.
+func (s *factorFit) estimate() estimated {
+	if s.aa == 0 {
+		return estimated{}
+	}
+	slope := s.aq / s.aa
+	variance := math.Max(s.qq-slope*s.aq, s.rounding) / s.n / s.aa
+	if slope <= surely*math.Sqrt(variance) {
+		return estimated{lost: true}
+	}
+	return estimated{log: math.Log(slope), certainty: 1 / (variance/slope/slope + s.spread/s.aa/s.aa)}
+}
