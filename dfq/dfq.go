@@ -122,6 +122,7 @@ var passes = [...]pass{
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
 	{name: "quantize biases", run: quantizeBiases},                            // int32 at s_in·s_w, widened where they would overflow
+	{name: "collect findings", run: collectFindings},                          // what the model's owner may want to know of it
 	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
 	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"dfq/dfq/internal/stimulus"
 	"dfq/schema"
@@ -37,7 +36,7 @@ func defaultSamples(g *tflite.Graph) int {
 //     input: about 0.45 for [0, 1], none for zero-centred ranges.
 //
 // A mean that the graph itself subtracts first says both. Candidates that these
-// cannot tell apart are all covered, with a warning.
+// cannot tell apart are all covered, with a finding.
 func findInputRanges(j *job) error {
 	md, err := metadata.Read(j.model)
 	if err != nil {
@@ -56,14 +55,6 @@ func findInputRanges(j *job) error {
 		}
 		in.Range = hull(encodings[i])
 		in.Encodings = encodings[i]
-		if len(encodings[i]) > 1 {
-			var names []string
-			for _, e := range encodings[i] {
-				names = append(names, e.Name)
-			}
-			j.report.warn("input %q: its range could not be told from the graph alone; covering %s. State it with --input-range LO,HI or --mean/--std: a finer input scale and truer statistics are gained",
-				t.Name, strings.Join(names, ", "))
-		}
 	}
 	if len(j.opts.Calibration) > 0 {
 		j.samples = j.opts.Calibration
@@ -102,7 +93,6 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 	}
 	e, why := j.inferFeatures(t, kind)
 	in.Why = why
-	j.report.warn("input %q: its range [%.4g, %.4g] is a guess; state it with --input-range LO,HI", t.Name, e.Lo[0], e.Hi[0])
 	return []Encoding{e}, nil
 }
 

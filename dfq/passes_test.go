@@ -29,6 +29,8 @@ func TestPassOrder(t *testing.T) {
 		{"assign ranges", "quantize weights", "a weight scale must keep the bias at s_in·s_w within int32"},
 		{"quantize weights", "correct biases", "the correction is for the rounding errors of the weights"},
 		{"correct biases", "quantize biases", "a corrected bias is rounded once"},
+		{"quantize biases", "collect findings", "a bias near overflow shows in the scales of weights and biases"},
+		{"collect findings", "lower", "findings are of the float weights and the plan, and name ops by their place in the file"},
 		{"quantize biases", "lower", "lower stores the integers"},
 		{"lower", "boundary", "the boundary converts from the INT8 tensors that lower makes"},
 		{"boundary", "set versions", "versions are those of the ops that are written"},

@@ -41,7 +41,7 @@ func assignRanges(j *job) error {
 			for _, t := range op.Outputs {
 				p := rule.params
 				lo, hi := p.Range()
-				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: "fixed by the kernel"}
+				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: fixedByKernel}
 			}
 		case sameScale:
 			if spec(op).centred {
@@ -66,6 +66,9 @@ func assignRanges(j *job) error {
 	}
 	return nil
 }
+
+// fixedByKernel is the rule of a range that leaves no choice.
+const fixedByKernel = "fixed by the kernel"
 
 // quantization is the per-tensor form of p.
 func quantization(p affine.Params) *tflite.Quantization {

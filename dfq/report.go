@@ -27,6 +27,7 @@ type Report struct {
 	// approximates.
 	FloatTwin *tflite.Model `json:"-"`
 
+	Findings []Finding      `json:"findings"` // of the model; Warnings are of the conversion
 	Warnings []string       `json:"warnings"`
 	Tensors  []TensorReport `json:"tensors"` // every real activation, in file order
 }

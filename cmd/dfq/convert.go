@@ -127,6 +127,9 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if !f.quiet {
 		summarize(stderr, in, f.out, size, real, report)
 	}
+	if f.quiet {
+		warnOfFindings(stderr, report.Findings)
+	}
 	for _, w := range report.Warnings {
 		fmt.Fprintf(stderr, "dfq: warning: %s\n", w)
 	}
@@ -315,8 +318,9 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	if len(r.FloatSQNR) > 0 && len(r.Equalized)+r.Absorbed > 0 {
 		row("float twin", "answers as the original to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
-	for _, op := range r.Float {
-		row("float", "%s", describeOp(op))
+	for _, g := range groupFindings(r.Findings) {
+		row(g.severity(), "%s", g)
+		row("", "%s", g[0].Advice)
 	}
 }
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"dfq/dfq"
+)
+
+// findings are those of one name, at least one. A model of many layers may have
+// many, of which the report holds all.
+type findings []dfq.Finding
+
+func (g findings) severity() string {
+	if g[0].Warning {
+		return "warning"
+	}
+	return "note"
+}
+
+// String is the first of them, and how many more there are.
+func (g findings) String() string {
+	f := g[0]
+	f.Tensor = shortName(f.Tensor)
+	s := fmt.Sprintf("%s: %s", f.Name, f)
+	if n := len(g) - 1; n > 0 {
+		s += fmt.Sprintf("; and %d more like it (--report lists them)", n)
+	}
+	return s
+}
+
+// groupFindings groups findings by name, warnings first.
+func groupFindings(all []dfq.Finding) []findings {
+	var groups []findings
+	for _, f := range all {
+		k := slices.IndexFunc(groups, func(g findings) bool { return g[0].Name == f.Name })
+		if k < 0 {
+			k = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[k] = append(groups[k], f)
+	}
+	slices.SortStableFunc(groups, func(a, b findings) int {
+		switch {
+		case a[0].Warning == b[0].Warning:
+			return 0
+		case a[0].Warning:
+			return -1
+		}
+		return 1
+	})
+	return groups
+}
+
+// warnOfFindings prints warnings where no summary shows them.
+func warnOfFindings(w io.Writer, all []dfq.Finding) {
+	for _, g := range groupFindings(all) {
+		if g[0].Warning {
+			fmt.Fprintf(w, "dfq: warning: %s\ndfq: hint: %s\n", g, g[0].Advice)
+		}
+	}
+}

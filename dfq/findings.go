@@ -1,0 +1,287 @@
+package dfq
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"dfq/dfq/internal/stimulus"
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// Finding is something about a model that its owner may want to know: where it
+// loses accuracy, or space, and what to do about it.
+type Finding struct {
+	Name    string `json:"name"`    // what kind it is; stable: "dead-channels"
+	Warning bool   `json:"warning"` // it costs accuracy, or may; otherwise it is good to know
+	Index   int    `json:"index"`   // of the op in the file; −1 for an input of the model
+	Op      string `json:"op,omitempty"`
+	Tensor  string `json:"tensor"`
+	Fault   string `json:"fault"`  // what was found, with its numbers
+	Advice  string `json:"advice"` // what to do
+}
+
+// String is one line without the advice.
+func (f Finding) String() string {
+	if f.Index < 0 {
+		return fmt.Sprintf("input %q: %s", f.Tensor, f.Fault)
+	}
+	return fmt.Sprintf("op %d %s %q: %s", f.Index, f.Op, f.Tensor, f.Fault)
+}
+
+// findingKind is what all findings of one name have in common.
+type findingKind struct {
+	name    string
+	warning bool
+	advice  string
+}
+
+var (
+	guessedRange = findingKind{"guessed-input-range", true,
+		"state it with --input-range LO,HI or --mean and --std: a finer input scale and truer statistics are gained"}
+	inferredRange = findingKind{"inferred-input-range", false,
+		"check it; if it is another, state it with --input-range LO,HI or --mean and --std"}
+	crushedInput = findingKind{"crushed-input", true,
+		"cut the op off and make its inputs outputs of the model, or scale them to like ranges before and back behind it"}
+	saturation = findingKind{"saturation", true,
+		"state a wider input range if it is an input; else convert with real data (--calibrate)"}
+	sumOverflow = findingKind{"accumulator-overflow", true,
+		"split the layer in two and add their outputs, or scale its inputs down"}
+	hiddenValues = findingKind{"hidden-small-values", true,
+		"give small channels an output of their own, or scale them up in the last layer; or write the model with a float op at its end"}
+	biasOverflow = findingKind{"bias-near-overflow", false,
+		"nothing is lost beside such a bias; a tool that chooses weight scales without regard to biases overflows here"}
+	deadChannels = findingKind{"dead-channels", false,
+		"nothing is lost, they are constants; prune them to save their time and space"}
+	keptFloat = findingKind{"kept-float", false,
+		"an NPU leaves it to the CPU; replace it by ops with an INT8 form, or cut it off the model"}
+)
+
+// findingKinds are all of them.
+var findingKinds = []findingKind{guessedRange, inferredRange, crushedInput, saturation, sumOverflow, hiddenValues, biasOverflow, deadChannels, keptFloat}
+
+// Bounds beyond which something is a finding.
+const (
+	// fewSteps of 256 are four bits: an input of a CONCATENATION that gets fewer
+	// loses half of its eight bits to its neighbours.
+	fewSteps = 16
+	// hiddenSteps is the same for a channel of an output. It is lower, since room
+	// above what was seen takes nearly a bit of each.
+	hiddenSteps = 8
+	// enoughValues of a channel show its range.
+	enoughValues = 32
+	// manyHidden is the share of an output's values, other than 0, that are rounded
+	// to 0. Below one half the larger values are what is meant.
+	manyHidden = 0.5
+	// manySaturated is the share of values that are cut off. Ranges of least
+	// expected error cut off up to a few in a thousand, and gain by it.
+	manySaturated = 0.01
+	// deadShare of the largest channel is what float32 itself cannot resolve.
+	deadShare = 1e-7
+	// fewerSteps: a bias that takes a bit and more from the weights.
+	fewerSteps = 2
+)
+
+// collectFindings looks at what the passes before have measured and chosen.
+func collectFindings(j *job) error {
+	for i, t := range j.graph.Inputs {
+		j.findInput(t, j.report.Inputs[i])
+		j.findSaturation(nil, t)
+	}
+	for _, op := range j.report.Float {
+		j.report.find(keptFloat, op.Index, op.Name, op.Output, "%s", op.Reason)
+	}
+	for _, op := range j.int8Ops() {
+		if f := spec(op).filter; f != nil && j.stats[op.Inputs[f.input]] != nil {
+			j.findInFilter(op, f)
+		}
+		if op.Code == schema.BuiltinOperatorCONCATENATION || op.Code == schema.BuiltinOperatorPACK {
+			j.findCrushed(op)
+		}
+		for _, t := range op.Outputs {
+			if spec(op).scale.kind != sameScale { // there the op before has been told
+				j.findSaturation(op, t)
+			}
+			if slices.Contains(j.graph.Outputs, t) {
+				j.findHidden(op, t)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Report) find(kind findingKind, index int, op, tensor, fault string, args ...any) {
+	r.Findings = append(r.Findings, Finding{kind.name, kind.warning, index, op, tensor, fmt.Sprintf(fault, args...), kind.advice})
+}
+
+// find adds a finding at an op, or at an input of the model.
+func (j *job) find(kind findingKind, op *tflite.Op, t *tflite.Tensor, fault string, args ...any) {
+	if op == nil {
+		j.report.find(kind, -1, "", t.Name, fault, args...)
+		return
+	}
+	j.report.find(kind, j.index[op], opName(op), t.Name, fault, args...)
+}
+
+// findInput says how surely an input's range is known.
+func (j *job) findInput(t *tflite.Tensor, in InputReport) {
+	switch {
+	case in.Source != "inferred":
+	case len(in.Encodings) > 1:
+		var names []string
+		for _, e := range in.Encodings {
+			names = append(names, e.Name)
+		}
+		j.find(guessedRange, nil, t, "its range could not be told from the graph alone; it covers %s", strings.Join(names, ", "))
+	case stimulus.KindFor(t.Shape) != stimulus.Leaves:
+		j.find(guessedRange, nil, t, "its range [%.4g, %.4g] is a guess", in.Range.Lo, in.Range.Hi)
+	default:
+		j.find(inferredRange, nil, t, "its range [%.4g, %.4g] was read off the graph's response", in.Range.Lo, in.Range.Hi)
+	}
+}
+
+// findSaturation tells of a tensor, many of whose values lie over a step beyond
+// what int8 holds. A step is what ranges that kernels fix, as [0, 255/256], lack.
+func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
+	s := j.stats[t]
+	if s == nil || t.Quant == nil || len(s.rows) == 0 {
+		return
+	}
+	lo, hi := params(t.Quant).Range()
+	step := float64(scaleOf(t)) * 1.001
+	n := 0
+	for _, x := range s.rows {
+		if float64(x) < lo-step || float64(x) > hi+step {
+			n++
+		}
+	}
+	if share := float64(n) / float64(len(s.rows)); share > manySaturated {
+		j.find(saturation, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which int8 holds; seen were [%.4g, %.4g]", 100*share, lo, hi, s.lo, s.hi)
+	}
+}
+
+// findCrushed tells of the inputs of a CONCATENATION that are small beside the
+// others, with which they share a scale.
+func (j *job) findCrushed(op *tflite.Op) {
+	out := op.Outputs[0]
+	if out.Quant == nil {
+		return
+	}
+	for _, t := range op.Inputs {
+		s := j.stats[t]
+		if s == nil || s.hi == s.lo {
+			continue
+		}
+		if steps := (s.hi - s.lo) / float64(scaleOf(out)); steps < fewSteps {
+			lo, hi := params(out.Quant).Range()
+			j.find(crushedInput, op, t, "its values, [%.4g, %.4g], get %.1f of 256 steps: the scale they share is that of [%.4g, %.4g]", s.lo, s.hi, steps, lo, hi)
+		}
+	}
+}
+
+// findHidden tells of an output with channels, or most values, too small for its
+// scale. Where a kernel fixes the scale it says nothing: probabilities near 0 are
+// what most classes should have.
+func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
+	s := j.stats[t]
+	fixed := func(r TensorReport) bool { return r.Name == t.Name && r.Rule == fixedByKernel }
+	if s == nil || t.Quant == nil || slices.ContainsFunc(j.report.Tensors, fixed) {
+		return
+	}
+	step := float64(scaleOf(t))
+	var small []int
+	alive := 0
+	for c, m := range s.channels {
+		if m.hi > m.lo && m.n >= enoughValues {
+			alive++
+			if m.hi-m.lo < hiddenSteps*step {
+				small = append(small, c)
+			}
+		}
+	}
+	if len(small) > 0 && (len(small) < alive || alive == 1) {
+		j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
+			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi)
+		return
+	}
+	tiny, nonzero := 0, 0
+	for _, x := range s.rows {
+		if x != 0 {
+			nonzero++
+			if math.Abs(float64(x)) < step/2 {
+				tiny++
+			}
+		}
+	}
+	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {
+		j.find(hiddenValues, op, t, "%.0f %% of its values are less than half a step of its scale %.3g and become 0; all of [%.4g, %.4g] share it",
+			100*share, step, s.lo, s.hi)
+	}
+}
+
+// findInFilter tells of the output channels of a filter that never change, and of
+// those whose sums int32 has little room for.
+func (j *job) findInFilter(op *tflite.Op, f *filter) {
+	w, out, bias := op.Inputs[f.weights], op.Outputs[0], op.Inputs[f.bias].Floats()
+	values, lay := w.Floats(), layoutOf(w, f.out)
+	up, reach := j.reaches(op, f, values, lay)
+	floor, _ := tflite.Clamp(activation(op))
+	bounds := channelMax(values, lay)
+	plain := weightScales(values, lay, len(w.Quant.Scale) == 1)
+	largest := slices.Max(reach)
+	var dead, widened, over []int
+	for o := range reach {
+		k := min(o, len(plain)-1)
+		scale := w.Quant.Scale[k]
+		sum := (reach[o] + math.Abs(float64(bias[o]))) / float64(scale) / float64(scaleOf(op.Inputs[f.input]))
+		switch {
+		case reach[o] <= deadShare*largest, float64(bias[o])+up[o] <= floor:
+			dead = append(dead, o)
+		case sum > math.MaxInt32:
+			over = append(over, o)
+		case scale > fewerSteps*plain[k]:
+			widened = append(widened, o)
+		}
+	}
+	if len(dead) > 0 {
+		j.find(deadChannels, op, out, "%d of %d channels (%s) are the same for all inputs within what was seen", len(dead), lay.channels, few(dead))
+	}
+	if len(over) > 0 {
+		j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen", len(over), lay.channels, few(over))
+	}
+	if len(widened) > 0 {
+		o := widened[0]
+		j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits int32 only with a larger weight scale",
+			len(widened), lay.channels, few(widened), bounds[o], bias[o])
+	}
+}
+
+// reaches are what the weights of each output channel add at most, upwards and
+// either way, for inputs within what was seen, or 0 as in padding.
+func (j *job) reaches(op *tflite.Op, f *filter, values []float32, lay layout) (up, reach []float64) {
+	up, reach = make([]float64, lay.channels), make([]float64, lay.channels)
+	inputs := j.stats[op.Inputs[f.input]].channels
+	for i, x := range values {
+		m := inputs[inputChannel(op, f, i)]
+		a, b := float64(x)*math.Min(m.lo, 0), float64(x)*math.Max(m.hi, 0)
+		o := lay.channel(i)
+		up[o] += math.Max(a, b)
+		reach[o] += math.Max(math.Abs(a), math.Abs(b))
+	}
+	return up, reach
+}
+
+// few lists the first of some numbers.
+func few(n []int) string {
+	const most = 5
+	var s []string
+	for _, x := range n[:min(most, len(n))] {
+		s = append(s, fmt.Sprint(x))
+	}
+	if len(n) > most {
+		s = append(s, "…")
+	}
+	return strings.Join(s, ", ")
+}
