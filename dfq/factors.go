@@ -86,7 +86,7 @@ func pairFilters(float, int8 *tflite.Graph) []filterPair {
 			continue
 		}
 		w, t := op.Inputs[f.weights], q.Inputs[f.weights]
-		if t != nil && t.Type == schema.TensorTypeINT8 && len(w.Data) == 4*w.Len() && len(t.Data) == w.Len() &&
+		if t != nil && t.Type == schema.TensorTypeINT8 && real(w) && len(w.Data) == 4*w.Len() && len(t.Data) == w.Len() &&
 			t.Quant != nil && (len(t.Quant.Scale) == 1 || len(t.Quant.Scale) == w.Shape[f.out]) {
 			pairs = append(pairs, filterPair{op, f, w.Floats(), t})
 		}

@@ -246,7 +246,7 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		}
 	}
 	if len(dead) > 0 {
-		j.find(deadChannels, op, out, "%d of %d channels (%s) are the same for all inputs within what was seen", len(dead), lay.channels, few(dead))
+		j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen", len(dead), lay.channels, few(dead))
 	}
 	if len(over) > 0 {
 		j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen", len(over), lay.channels, few(over))

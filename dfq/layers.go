@@ -153,6 +153,9 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32) ([]layerSum
 	sums := make([]layerSums, len(c.layers))
 	for k := range sums {
 		f := c.factors[k]
+		if n := len(want[k]); len(got[k]) != n || len(float[k]) != n || len(alone[k]) != n {
+			return nil, fmt.Errorf("tensor %q has %d and %d elements", c.want[k].Name, n, len(got[k]))
+		}
 		whole, part := times(want[k], f, 0), times(float[k], f, 0)
 		sums[k].add(whole, times(got[k], f, 1), f, params(c.got[k].Quant))
 		sums[k].alone.add(part, times(alone[k], f, 1), 1)
@@ -176,8 +179,10 @@ func times(v []float32, factors []float64, power int) []float32 {
 		return v
 	}
 	out := make([]float32, len(v))
-	for i, x := range v {
-		out[i] = float32(float64(x) * by[i%len(by)])
+	for at := 0; at < len(v); at += len(by) {
+		for c, f := range by {
+			out[at+c] = float32(float64(v[at+c]) * f)
+		}
 	}
 	return out
 }
@@ -284,22 +289,24 @@ func (s *layerSums) add(want, got []float32, factors []float64, q affine.Params)
 	if s.channels == nil {
 		s.channels = make([]channelSums, len(factors))
 	}
-	lo, hi := q.Range()
-	half := float64(q.Scale) / 2
-	for i, x := range want {
-		k := i % len(factors)
-		if _, finite := alike(x, got[i]); !finite || factors[k] == 0 {
-			continue
-		}
-		w, e, c := float64(x), float64(got[i])-float64(x), &s.channels[k]
-		c.n++
-		c.w += w
-		c.ww += float64(w * w)
-		c.e += e
-		own, error := w/factors[k], e/factors[k]
-		s.steps = math.Max(s.steps, math.Abs(error)/float64(q.Scale))
-		if q := own + error; q < lo+half && own < lo-half || q > hi-half && own > hi+half {
-			s.saturated++
+	lo, hi := float64(affine.QMin-q.Zero)-0.5, float64(affine.QMax-q.Zero)+0.5 // in steps
+	for at := 0; at < len(want); at += len(factors) {
+		for k, f := range factors {
+			w, e := float64(want[at+k]), float64(got[at+k])-float64(want[at+k])
+			if f == 0 || e-e != 0 { // no factor; NaN or infinite
+				continue
+			}
+			c, step := &s.channels[k], f*float64(q.Scale)
+			c.n++
+			c.w += w
+			c.ww += float64(w * w)
+			c.e += e
+			if math.Abs(e) > s.steps*step {
+				s.steps = math.Abs(e) / step
+			}
+			if w < lo*step && w+e < (lo+1)*step || w > hi*step && w+e > (hi-1)*step {
+				s.saturated++
+			}
 		}
 	}
 }

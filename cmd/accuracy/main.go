@@ -225,7 +225,7 @@ func (m model) printLayers(float, int8 *tflite.Model, d dataset) {
 		log.Print(err)
 	}
 	for _, l := range ls {
-		log.Printf("%4d %-20s %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.MeanShift, l.Saturated, l.Name)
+		log.Printf("%4d %-20s %6.1f dB, alone %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.Alone, l.MeanShift, l.Saturated, l.Name)
 	}
 }
 

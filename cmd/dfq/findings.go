@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"dfq/dfq"
 )
@@ -19,15 +20,29 @@ func (g findings) severity() string {
 	return "note"
 }
 
-// String is the first of them, and how many more there are.
+// String is the first of them, and how many more there are at which ops.
 func (g findings) String() string {
 	f := g[0]
 	f.Tensor = shortName(f.Tensor)
 	s := fmt.Sprintf("%s: %s", f.Name, f)
-	if n := len(g) - 1; n > 0 {
-		s += fmt.Sprintf("; and %d more like it (--report lists them)", n)
+	if len(g) == 1 {
+		return s
 	}
-	return s
+	var ops []string // once each, in the order of the first
+	times := map[string]int{}
+	for _, f := range g[1:] {
+		op := f.Op
+		if f.Index < 0 {
+			op = "input"
+		}
+		if times[op]++; times[op] == 1 {
+			ops = append(ops, op)
+		}
+	}
+	for i, op := range ops {
+		ops[i] = fmt.Sprintf("%d %s", times[op], op)
+	}
+	return fmt.Sprintf("%s; and at %s (--report lists them)", s, strings.Join(ops, ", "))
 }
 
 // groupFindings groups findings by name, warnings first.
