@@ -16,6 +16,7 @@ import (
 // A tensor is a constant (Data is not nil) if its buffer holds bytes. One
 // without elements needs none: it is a constant if nothing else gives it a
 // value, that is if it is no variable, no input of its graph and no op's output.
+// The same holds for a sparse one that stores nothing, which is all zero.
 //
 // What follows the FlatBuffer becomes the model's Trailer, except for buffers
 // and custom options that the FlatBuffer refers to out there: these are
@@ -179,11 +180,12 @@ func (g *Graph) findLoose() {
 	}
 }
 
-// markEmptyConstants gives constants without elements their empty Data.
+// markEmptyConstants gives constants without elements, and sparse ones that are
+// zero all over, their empty Data.
 func (g *Graph) markEmptyConstants() {
 	inputs, producers := set(g.Inputs), g.Producers()
 	for _, t := range g.order {
-		if t.Data == nil && t.Len() == 0 && !t.Variable && !inputs[t] && producers[t] == nil {
+		if t.Data == nil && (t.Len() == 0 || t.sparse()) && !t.Variable && !inputs[t] && producers[t] == nil {
 			t.Data = []byte{}
 		}
 	}

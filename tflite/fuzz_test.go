@@ -9,7 +9,8 @@ import (
 
 // FuzzDecode: whatever a file holds, Decode returns, without a panic and
 // without allocating more than a multiple of the file's size. What it accepts
-// can be checked, printed and written, and what was written reads the same.
+// can be checked, densified, printed and written, and what was written reads the
+// same.
 func FuzzDecode(f *testing.F) {
 	file := everything(f)
 	f.Add(file)
@@ -35,6 +36,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		m.Validate()
+		m.Clone().Densify()
 		text := m.String()
 		once, err := Encode(m)
 		if err != nil {
