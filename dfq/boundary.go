@@ -26,6 +26,9 @@ func boundary(j *job) error {
 		if t.Type != schema.TensorTypeINT8 || t.Quant == nil {
 			continue
 		}
+		if inputs[t] != nil { // what goes straight through is not rounded
+			outputs[t] = inputs[t]
+		}
 		if outputs[t] == nil { // a graph may give one tensor as several outputs
 			outputs[t] = j.outerTensor(t)
 			ops = append(ops, conversion(t, outputs[t]))

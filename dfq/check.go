@@ -48,12 +48,12 @@ func checkSupport(j *job) error {
 	var unsupported []UnsupportedOp
 	touched := false
 	written := writtenTensors(j.graph)
-	j.unseen = behindCustom(j.graph)
+	j.unseen = behindUnknown(j.model, j.opts.Interpreter == nil)
 	for _, op := range j.graph.Ops {
 		touched = touched || touchesReal(op)
 		reason := whyFloat(op, written)
-		if reason == "" && touchesReal(op) && slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return j.unseen[t] }) {
-			reason = "it reads what a custom op computes, which has no known range"
+		if reason == "" && touchesReal(op) {
+			reason = j.readsUnseen(op)
 		}
 		if reason == "" {
 			continue
@@ -62,7 +62,7 @@ func checkSupport(j *job) error {
 		unsupported = append(unsupported, UnsupportedOp{j.index[op], opName(op), outputName(op), reason})
 	}
 	if !touched {
-		return errors.New("no op works on FLOAT32 tensors: there is nothing to quantize")
+		return errNothing
 	}
 	if len(unsupported) > 0 && !j.opts.AllowFloat {
 		return &UnsupportedError{unsupported}
@@ -71,18 +71,16 @@ func checkSupport(j *job) error {
 	return nil
 }
 
-// behindCustom are the tensors that custom ops compute, and all that follows
-// from them. Nothing here can run a custom op.
-func behindCustom(g *tflite.Graph) map[*tflite.Tensor]bool {
-	behind := map[*tflite.Tensor]bool{}
-	for _, op := range g.Ops {
-		if op.Code == schema.BuiltinOperatorCUSTOM || slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return behind[t] }) {
-			for _, t := range op.Outputs {
-				behind[t] = t != nil
-			}
+var errNothing = errors.New("no op works on FLOAT32 tensors: there is nothing to quantize")
+
+// readsUnseen says of what input nothing is known.
+func (j *job) readsUnseen(op *tflite.Op) string {
+	for _, t := range op.Inputs {
+		if why := j.unseen[t]; why != "" {
+			return "it reads what " + why + ": that has no known range"
 		}
 	}
-	return behind
+	return ""
 }
 
 // writtenTensors are those that have a new value in each run.
@@ -112,7 +110,7 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	}
 	s := spec(op)
 	if s.versions == nil {
-		return cmp.Or(s.stays, "it has no int8 kernel")
+		return cmp.Or(s.stays, whyNoKernel(op))
 	}
 	if why := misfit(op); why != "" {
 		return why
@@ -132,6 +130,19 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 		return why
 	}
 	return filterNotConstant(op)
+}
+
+// whyNoKernel says why an op without a row in the table is float.
+func whyNoKernel(op *tflite.Op) string {
+	if callees := op.Callees(); len(callees) > 0 {
+		return fmt.Sprintf("it runs subgraphs %v, which stay float", callees)
+	}
+	for _, t := range append(slices.Clone(op.Inputs), op.Outputs...) {
+		if t != nil && t.Type == schema.TensorTypeRESOURCE {
+			return fmt.Sprintf("%q keeps values from run to run", t.Name)
+		}
+	}
+	return "it has no int8 kernel"
 }
 
 // unquantizable says which real operand can have no range.

@@ -30,12 +30,14 @@ type Options struct {
 
 	IO IOType // type of the written model's inputs and outputs
 
-	// Inputs states what each input holds. Inputs beyond its length, and empty
-	// entries, are found: from metadata, else from the graph's response.
+	// Inputs states what each input holds, those of the main graph before those
+	// of other Entries. Inputs beyond its length, and empty entries, are found:
+	// from metadata, else from the graph's response.
 	Inputs []InputRange
 
 	// Calibration, if not empty, is real data in place of made-up inputs:
-	// [sample][input], in the real domain.
+	// [sample][input] of the main graph, in the real domain. Inputs have the
+	// shapes of the Sized model.
 	Calibration [][][]float32
 
 	NoEqualize bool // leave out cross-layer equalization, which per-tensor weights need
@@ -125,21 +127,25 @@ var passes = [...]pass{
 	{name: "collect findings", run: collectFindings},                          // what the model's owner may want to know of it
 	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
+	{name: "restore shapes", run: restoreShapes},                              // 1 in open dimensions, for which a size was taken
 	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
 	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
 }
 
 // job is what passes share. Each field names the pass that fills it.
 type job struct {
-	source *tflite.Model // as it was handed in
+	source *tflite.Model // as it was handed in, but dense and with sizes
 	model  *tflite.Model
 	graph  *tflite.Graph // model.Graphs[0]
+	number int           // of that graph in the file
 	opts   *Options
 	report *Report
 
-	index   map[*tflite.Op]int              // "normalize": an op's place in the file
+	index      map[*tflite.Op]int // an op's place in the file
+	fileShapes [][]int            // of the inputs, where the file leaves them open; else nil
+
 	float   map[*tflite.Op]string           // "check support": ops kept in float, and why
-	unseen  map[*tflite.Tensor]bool         // "check support": behind ops that cannot be run
+	unseen  map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
 	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
 	stats   map[*tflite.Tensor]*tensorStats // "estimate"
 	patches map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
@@ -148,7 +154,8 @@ type job struct {
 }
 
 // Quantize returns a fully INT8 copy of a float model and a record of what was
-// done. m is not changed. Nil options are the recommended ones.
+// done. m is not changed. Nil options are the recommended ones. Of several graphs
+// all Entries become INT8.
 //
 // Errors: *UnsupportedError lists all ops that have no INT8 form; ErrQuantized
 // says that the model is quantized already; others name the op or tensor. A
@@ -157,11 +164,23 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
+	model, report, err := quantizeMain(m, opts, 0)
+	if err == nil {
+		model, err = furtherGraphs(model, opts, report)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return model, report, nil
+}
+
+// quantizeMain quantizes the main graph of m, whose number in the file is given.
+func quantizeMain(m *tflite.Model, opts *Options, number int) (*tflite.Model, *Report, error) {
 	j, err := newJob(m, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	model := j.model
+	j.number = number
 	done := 0.0
 	for _, p := range passes {
 		if p.skip != nil && p.skip(opts) {
@@ -174,16 +193,29 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 		done += p.work
 	}
 	j.progress("done", 1)
-	j.report.finish(model)
-	return model, j.report, nil
+	j.report.finish(j.model)
+	return j.model, j.report, nil
 }
 
 func newJob(m *tflite.Model, opts *Options) (*job, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	model := m.Clone()
-	return &job{source: m, model: model, graph: model.Graphs[0], opts: opts, report: newReport(model)}, nil
+	source := Sized(m).Clone()
+	places := map[*tflite.Op]int{}
+	for i, op := range source.Graphs[0].Ops {
+		places[op] = i
+	}
+	if err := source.Densify(); err != nil {
+		return nil, err
+	}
+	model := source.Clone()
+	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, report: newReport(model), index: map[*tflite.Op]int{}}
+	for i, op := range source.Graphs[0].Ops {
+		j.index[model.Graphs[0].Ops[i]] = places[op]
+	}
+	j.noteSizes(m)
+	return j, nil
 }
 
 // runPass runs one pass and checks what it leaves: a graph that is not valid

@@ -55,7 +55,7 @@ func estimate(j *job) error {
 	var want []*tflite.Tensor
 	producers := j.graph.Producers()
 	for _, t := range j.graph.Tensors() {
-		if real(t) && !t.Constant() && producers[t] != nil && !j.unseen[t] {
+		if real(t) && !t.Constant() && producers[t] != nil && j.unseen[t] == "" {
 			want = append(want, t)
 		}
 	}
@@ -372,6 +372,7 @@ func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit fun
 	if open == nil {
 		open = evaluate
 	}
+	m, pick := runnable(m)
 	return inParallel(len(samples), func(next func() (int, bool)) error {
 		run, stop, err := open(m)
 		if err != nil {
@@ -379,7 +380,7 @@ func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit fun
 		}
 		defer stop()
 		for i, ok := next(); ok; i, ok = next() {
-			outputs, err := run(samples[i])
+			outputs, err := run(pick(samples[i]))
 			if err != nil {
 				return err
 			}

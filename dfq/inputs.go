@@ -43,6 +43,9 @@ func findInputRanges(j *job) error {
 		j.report.warn("TFLite Metadata is not readable and was not used: %v", err)
 		md = nil
 	}
+	if j.number > 0 {
+		md = nil // it describes the inputs of the main graph
+	}
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		if !real(t) {

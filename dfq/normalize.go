@@ -23,24 +23,18 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // from constants is; every weighted op has a bias. The function that the graph
 // computes is the same.
 func normalize(j *job) error {
-	j.index = map[*tflite.Op]int{}
-	for i, op := range j.graph.Ops {
-		j.index[op] = i
-	}
 	if err := checkGraph(j.graph); err != nil {
 		return err
 	}
 	if t := quantizedActivation(j.graph); t != nil {
 		return fmt.Errorf("tensor %q is %s: %w", t.Name, t.Type, ErrQuantized)
 	}
-	for _, g := range j.model.Graphs {
-		constants, err := floatConstants(g)
-		if err != nil {
-			return err
-		}
-		replaceInSignatures(j.model, constants)
-	}
 	g := j.graph
+	constants, err := floatConstants(g)
+	if err != nil {
+		return err
+	}
+	replaceInSignatures(j.model, constants)
 	dropRanges(g)
 	ref.Fold(g)
 	if err := trueShapes(g); err != nil {
@@ -217,12 +211,18 @@ func float16(h uint16) float32 {
 }
 
 // trueShapes records the shapes that tensors have when the graph runs. A file's
-// own are nearly always right; an interpreter does not look at them.
+// own are nearly always right; an interpreter does not look at them. Where the
+// inputs leave dimensions open, so do the tensors whose shapes follow them.
 func trueShapes(g *tflite.Graph) error {
-	shapes := ref.Shapes(g)
+	shapes, elsewhere := ref.Shapes(g), shapesElsewhere(g)
 	for _, op := range g.Ops {
 		for _, t := range op.Outputs {
-			if shape, ok := shapes[t]; ok && !slices.Equal(shape, t.Shape) {
+			shape, ok := shapes[t]
+			switch other := elsewhere[t]; {
+			case !ok:
+			case other != nil:
+				t.Shape, t.Signature = shape, openWhere(shape, other)
+			case !slices.Equal(shape, t.Shape):
 				t.Shape, t.Signature = shape, nil
 			}
 		}
@@ -236,10 +236,10 @@ func removeDeadOps(g *tflite.Graph) {
 	keepOps(g, func(op *tflite.Op) bool { return spec(op).versions == nil })
 }
 
-// keepNeeded drops every op that no graph output depends on, but for those
-// without outputs, which are there for an effect.
+// keepNeeded drops every op that no graph output depends on. What ops do for an
+// effect is seen through a resource only, and nothing here reads one.
 func keepNeeded(g *tflite.Graph) {
-	keepOps(g, func(op *tflite.Op) bool { return len(op.Outputs) == 0 && op.Code != schema.BuiltinOperatorCUSTOM })
+	keepOps(g, func(op *tflite.Op) bool { return false })
 }
 
 // keepOps drops ops that no graph output and no op of the wanted ones needs.

@@ -14,7 +14,7 @@ import (
 func proveFloat(j *job) error {
 	j.report.FloatTwin = j.model.Clone()
 	for _, t := range j.graph.Outputs {
-		if j.unseen[t] || !real(t) {
+		if j.unseen[t] != "" || !real(t) {
 			return nil // its op cannot be run here
 		}
 	}

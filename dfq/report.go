@@ -27,9 +27,20 @@ type Report struct {
 	// approximates.
 	FloatTwin *tflite.Model `json:"-"`
 
+	// Subgraphs are the graphs of the file but the main one.
+	Subgraphs []SubgraphReport `json:"subgraphs,omitempty"`
+
 	Findings []Finding      `json:"findings"` // of the model; Warnings are of the conversion
 	Warnings []string       `json:"warnings"`
 	Tensors  []TensorReport `json:"tensors"` // every real activation, in file order
+}
+
+// SubgraphReport says what became of a graph that is not the main one.
+type SubgraphReport struct {
+	Index  int     `json:"index"`
+	Name   string  `json:"name"`
+	Kept   string  `json:"kept,omitempty"`   // why it is as it was; empty if it was quantized
+	Report *Report `json:"report,omitempty"` // of its quantization
 }
 
 // InputReport says how one input's range was found.

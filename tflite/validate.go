@@ -6,7 +6,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strings"
 
 	"dfq/schema"
 )
@@ -60,42 +59,14 @@ func set(tensors []*Tensor) map[*Tensor]bool {
 	return s
 }
 
-// checkCallees checks the options that name graphs by index. Across all
-// operators these are the fields with "subgraph" in their name.
-func checkCallees(options any, graphs int) error {
-	if options == nil {
-		return nil
-	}
-	v := reflect.ValueOf(options).Elem()
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("json")
-		if !strings.Contains(name, "subgraph") {
-			continue
+// checkCallees checks the options that name graphs by index.
+func checkCallees(options any, graphs int) (err error) {
+	eachCallee(options, func(field string, v reflect.Value) {
+		if n := integer(v); err == nil && (n < 0 || n >= graphs) {
+			err = fmt.Errorf("%s %d of %d", field, n, graphs)
 		}
-		for _, index := range integers(v.Field(i)) {
-			if index < 0 || index >= int64(graphs) {
-				return fmt.Errorf("%s %d of %d", name, index, graphs)
-			}
-		}
-	}
-	return nil
-}
-
-// integers returns an integer, or a slice of them, as a list.
-func integers(v reflect.Value) []int64 {
-	switch {
-	case v.CanInt():
-		return []int64{v.Int()}
-	case v.CanUint():
-		return []int64{int64(v.Uint())}
-	case v.Kind() == reflect.Slice:
-		var all []int64
-		for i := range v.Len() {
-			all = append(all, integers(v.Index(i))...)
-		}
-		return all
-	}
-	return nil
+	})
+	return err
 }
 
 func (s *Signature) validate(boundaries map[*Graph]boundary) error {

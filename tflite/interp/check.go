@@ -178,7 +178,10 @@ func (w window) check() error {
 // look: that every operator is of use, and that windows fit the shapes in the
 // file.
 func plain(m *tflite.Model) bool {
-	g := m.Graphs[0]
+	return !slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return !plainGraph(g) })
+}
+
+func plainGraph(g *tflite.Graph) bool {
 	read := map[*tflite.Tensor]bool{}
 	for _, t := range g.Outputs {
 		read[t] = true

@@ -55,7 +55,7 @@ func (f *folder) correctShapes(g *tflite.Graph) (changed bool) {
 
 // fold makes the outputs of op constants if it can.
 func (f *folder) fold(g *tflite.Graph, op *tflite.Op) bool {
-	if !supported(op) || !foldable(g, op) {
+	if !Supported(op) || !foldable(g, op) {
 		return false
 	}
 	c := call{op: op, pool: &pool{limit: smallConstant}}
@@ -143,7 +143,7 @@ func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	}
 	head := *g
 	head.Outputs = nil
-	if i := slices.IndexFunc(g.Ops, func(op *tflite.Op) bool { return !supported(op) }); i >= 0 {
+	if i := slices.IndexFunc(g.Ops, func(op *tflite.Op) bool { return !Supported(op) }); i >= 0 {
 		head.Ops = g.Ops[:i]
 	}
 	b := builder{slots: map[*tflite.Tensor]int{}}

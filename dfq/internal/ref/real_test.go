@@ -33,7 +33,7 @@ func sharedModel(t testing.TB, name string) *tflite.Model {
 	}
 	g := m.Graphs[0]
 	for i, op := range g.Ops {
-		if !supported(op) {
+		if !Supported(op) {
 			t.Logf("cut before %s", g.Place(op))
 			g.Ops = g.Ops[:i]
 			g.Outputs = g.Ops[i-1].Outputs

@@ -78,14 +78,15 @@ func New(m *tflite.Model) (*Evaluator, error) {
 func checkOps(g *tflite.Graph) error {
 	var errs []error
 	for _, op := range g.Ops {
-		if !supported(op) {
+		if !Supported(op) {
 			errs = append(errs, fmt.Errorf("%s: no float kernel for it", g.Place(op)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func supported(op *tflite.Op) bool {
+// Supported reports whether op can be evaluated.
+func Supported(op *tflite.Op) bool {
 	return op.Code >= 0 && int(op.Code) < len(ops) && ops[op.Code].kernel != nil
 }
 

@@ -1,0 +1,72 @@
+package dfq
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dfq/tflite"
+)
+
+// Entries lists the graphs of m that a caller runs, by index: the main one, and
+// those that a signature names and no op runs. Each of these becomes INT8 by
+// itself. A graph that ops run stays float: what it is given, and how often, is
+// known in part only, and the rounding errors of a loop's body would add up.
+func Entries(m *tflite.Model) []int {
+	list := []int{0}
+	for k := 1; k < len(m.Graphs); k++ {
+		if whyKept(m, k) == "" {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// whyKept says why graph k is no entry; empty if it is one.
+func whyKept(m *tflite.Model, k int) string {
+	for i, g := range m.Graphs {
+		for _, op := range g.Ops {
+			if slices.Contains(op.Callees(), k) {
+				return fmt.Sprintf("%s of subgraph %d runs it", g.Place(op), i)
+			}
+		}
+	}
+	if k > 0 && !slices.ContainsFunc(m.Signatures, func(s *tflite.Signature) bool { return s.Graph == m.Graphs[k] }) {
+		return "no op runs it and no signature names it"
+	}
+	return ""
+}
+
+// furtherGraphs quantizes the entries behind the main graph, each in the place
+// of the main one for a while, and reports those that stay as they are.
+func furtherGraphs(m *tflite.Model, opts *Options, report *Report) (*tflite.Model, error) {
+	o := *opts
+	o.Inputs = o.Inputs[min(len(o.Inputs), len(m.Graphs[0].Inputs)):]
+	o.Calibration, o.Progress = nil, nil
+	for k := 1; k < len(m.Graphs); k++ {
+		s := SubgraphReport{Index: k, Name: m.Graphs[k].Name, Kept: whyKept(m, k)}
+		if s.Kept == "" {
+			in := m.Clone()
+			in.SwapGraphs(0, k)
+			out, r, err := quantizeMain(in, &o, k)
+			switch {
+			case errors.Is(err, errNothing), errors.Is(err, ErrQuantized):
+				s.Kept = err.Error()
+			case err != nil:
+				return nil, fmt.Errorf("subgraph %d %q: %w", k, s.Name, err)
+			default:
+				out.SwapGraphs(0, k)
+				m, s.Report = out, r
+				for _, w := range r.Warnings {
+					report.warn("subgraph %d %q: %s", k, s.Name, w)
+				}
+			}
+			o.Inputs = o.Inputs[min(len(o.Inputs), len(in.Graphs[0].Inputs)):]
+		}
+		if s.Kept != "" {
+			report.warn("subgraph %d %q stays as it is: %s", k, s.Name, s.Kept)
+		}
+		report.Subgraphs = append(report.Subgraphs, s)
+	}
+	return m, nil
+}

@@ -1,0 +1,128 @@
+package dfq
+
+import (
+	"fmt"
+	"slices"
+
+	"dfq/dfq/internal/ref"
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// behindUnknown are the tensors of which nothing is to be learnt by running the
+// graph here, with a clause that says why: what some ops compute, and all that
+// follows from it.
+func behindUnknown(m *tflite.Model, inGo bool) map[*tflite.Tensor]string {
+	behind := map[*tflite.Tensor]string{}
+	for _, op := range m.Graphs[0].Ops {
+		why := unknown(m, op, inGo, nil)
+		for _, t := range op.Inputs {
+			if why == "" {
+				why = behind[t]
+			}
+		}
+		for _, t := range op.Outputs {
+			if t != nil && why != "" {
+				behind[t] = why
+			}
+		}
+	}
+	return behind
+}
+
+// unknown says why op cannot be run, or why a run here says nothing of runs
+// elsewhere; empty if it does. callers are the graphs on the way to it.
+func unknown(m *tflite.Model, op *tflite.Op, inGo bool, callers []*tflite.Graph) string {
+	if op.Code == schema.BuiltinOperatorCUSTOM {
+		return "a custom op computes"
+	}
+	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
+		for _, t := range ts {
+			switch {
+			case t == nil:
+			case !numeric(t):
+				return fmt.Sprintf("%s makes with %s tensors", op.Code, t.Type)
+			case t.Variable && !wholeSequence[op.Code]:
+				return "depends on earlier runs"
+			}
+		}
+	}
+	for _, k := range op.Callees() {
+		g := m.Graphs[k]
+		if slices.Contains(callers, g) {
+			return "a graph computes that runs itself"
+		}
+		for _, inner := range g.Ops {
+			if why := unknown(m, inner, inGo, append(callers, g)); why != "" {
+				return why
+			}
+		}
+	}
+	if inGo && !ref.Supported(op) {
+		return fmt.Sprintf("%s computes, which cannot be run without the TensorFlow Lite library", op.Code)
+	}
+	return ""
+}
+
+// wholeSequence are the ops that see all steps of a sequence in one run. Their
+// variables start at zero, as they do here.
+var wholeSequence = map[schema.BuiltinOperator]bool{
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: true,
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  true,
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_RNN:  true,
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   true,
+}
+
+// numeric reports whether a tensor holds numbers, and not text or a handle of
+// something elsewhere.
+func numeric(t *tflite.Tensor) bool {
+	switch t.Type {
+	case schema.TensorTypeSTRING, schema.TensorTypeRESOURCE, schema.TensorTypeVARIANT:
+		return false
+	}
+	return true
+}
+
+// runnable returns m with what its outputs need and nothing else, but for inputs
+// that hold no numbers, which no evaluator here takes, and what picks the inputs
+// that are left out of all of them.
+func runnable(m *tflite.Model) (*tflite.Model, func(inputs [][]float32) [][]float32) {
+	g := *m.Graphs[0]
+	all := g.Inputs
+	g.Inputs = slices.DeleteFunc(slices.Clone(all), func(t *tflite.Tensor) bool { return !numeric(t) })
+	pick := func(inputs [][]float32) [][]float32 {
+		if len(inputs) != len(all) {
+			return inputs // the run will say so
+		}
+		var left [][]float32
+		for i, v := range inputs {
+			if numeric(all[i]) {
+				left = append(left, v)
+			}
+		}
+		return left
+	}
+	keepNeeded(&g)
+	run := &tflite.Model{Graphs: []*tflite.Graph{{Name: g.Name, Inputs: g.Inputs, Outputs: g.Outputs, Ops: g.Ops}}}
+	needed := map[int]bool{}
+	var need func(ops []*tflite.Op)
+	need = func(ops []*tflite.Op) {
+		for _, op := range ops {
+			for _, k := range op.Callees() {
+				if !needed[k] {
+					needed[k] = true
+					need(m.Graphs[k].Ops)
+				}
+			}
+		}
+	}
+	need(g.Ops)
+	for k := 1; len(needed) > 0 && k < len(m.Graphs); k++ {
+		if needed[k] {
+			run.Graphs = append(run.Graphs, m.Graphs[k])
+		} else {
+			run.Graphs = append(run.Graphs, &tflite.Graph{}) // in its place, since ops count
+		}
+	}
+	return run, pick
+}
