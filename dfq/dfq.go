@@ -166,7 +166,7 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	}
 	model, report, err := quantizeMain(m, opts, 0)
 	if err == nil {
-		model, err = furtherGraphs(model, opts, report)
+		model, err = furtherGraphs(m, model, opts, report)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -38,13 +38,14 @@ func whyKept(m *tflite.Model, k int) string {
 }
 
 // furtherGraphs quantizes the entries behind the main graph, each in the place
-// of the main one for a while, and reports those that stay as they are.
-func furtherGraphs(m *tflite.Model, opts *Options, report *Report) (*tflite.Model, error) {
+// of the main one for a while, and reports those that stay as they are. m is the
+// file with its main graph quantized.
+func furtherGraphs(file, m *tflite.Model, opts *Options, report *Report) (*tflite.Model, error) {
 	o := *opts
 	o.Inputs = o.Inputs[min(len(o.Inputs), len(m.Graphs[0].Inputs)):]
 	o.Calibration, o.Progress = nil, nil
 	for k := 1; k < len(m.Graphs); k++ {
-		s := SubgraphReport{Index: k, Name: m.Graphs[k].Name, Kept: whyKept(m, k)}
+		s := SubgraphReport{Index: k, Name: m.Graphs[k].Name, Kept: whyKept(file, k)}
 		if s.Kept == "" {
 			in := m.Clone()
 			in.SwapGraphs(0, k)
