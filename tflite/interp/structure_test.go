@@ -1,0 +1,150 @@
+//go:build tflite
+
+package interp
+
+import (
+	"math"
+	"testing"
+
+	"dfq/dfq"
+	"dfq/schema"
+	"dfq/tflite"
+	build "dfq/tflite/tflitetest"
+
+	ctflite "github.com/mattn/go-tflite"
+)
+
+// bare runs a model without what New does around the C library: nothing is
+// refused, and variables go on from one invocation to the next.
+func bare(t *testing.T, m *tflite.Model) *Interpreter {
+	t.Helper()
+	data, err := tflite.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Delete()
+	in, err := create(c, 1)
+	if err != nil {
+		t.Fatalf("%v\n%v", err, m)
+	}
+	t.Cleanup(in.Close)
+	return in
+}
+
+func (in *Interpreter) goOn(t *testing.T, x []float32) []float32 {
+	t.Helper()
+	if err := view(in.c.GetInputTensor(0)).setReal(x); err != nil {
+		t.Fatal(err)
+	}
+	if in.c.Invoke() != ctflite.OK {
+		t.Fatal(in.error("run"))
+	}
+	out, err := collect(in, tensor.real)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out[0]
+}
+
+func quantized(t *testing.T, m *tflite.Model) *tflite.Model {
+	t.Helper()
+	q, _, err := dfq.Quantize(m, &dfq.Options{AllowFloat: true, Calibration: build.Inputs(m, 5, 40, 2), Inputs: []dfq.InputRange{{Range: dfq.Range{Lo: -2, Hi: 2}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// within fails unless the answers are equal to a share of their size.
+func within(t *testing.T, got, want []float32, share float64, format string, args ...any) {
+	t.Helper()
+	signal, noise := 0.0, 0.0
+	for i, x := range want {
+		signal += float64(x) * float64(x)
+		noise += math.Pow(float64(x-got[i]), 2)
+	}
+	if len(got) != len(want) || noise > share*share*signal {
+		t.Errorf(format+": %v, want %v", append(args, got, want)...)
+	}
+}
+
+// A quantized model with variables follows the float one over many invocations.
+func TestQuantizedState(t *testing.T) {
+	handle := func(b *build.Builder) *tflite.Tensor {
+		h := b.Tensor("handle", schema.TensorTypeRESOURCE, 1)
+		b.Add(schema.BuiltinOperatorVAR_HANDLE, &schema.VarHandleOptionsT{SharedName: "sum"}, nil, h)
+		return h
+	}
+	models := map[string]*tflite.Model{
+		"variable": build.Chain(build.Input(1, 4), build.Dense(4), func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
+			memory := b.Tensor("memory", schema.TensorTypeFLOAT32, 1, 12)
+			memory.Variable = true
+			return b.Op("svdf", schema.BuiltinOperatorSVDF, &schema.SVDFOptionsT{Rank: 1}, []int{1, 4},
+				x, b.Random(0, 0.5, 4, 4), b.Random(0, 0.5, 4, 3), nil, memory)
+		}, build.Dense(3)),
+		"resource": build.Chain(build.Input(1, 4), build.Dense(4), func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
+			old := b.Op("old", schema.BuiltinOperatorREAD_VARIABLE, &schema.ReadVariableOptionsT{}, []int{1, 4}, handle(b))
+			sum := b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, []int{1, 4}, x, old)
+			b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(b), sum})
+			return sum
+		}),
+	}
+	r := models["resource"]
+	first := build.New(1)
+	first.Add(schema.BuiltinOperatorCALL_ONCE, &schema.CallOnceOptionsT{InitSubgraphIndex: 1}, nil)
+	r.Graphs[0].Ops = append(first.Graph.Ops, r.Graphs[0].Ops...)
+	init := build.New(2)
+	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats([]int{1, 4}, 0)})
+	r.Graphs = append(r.Graphs, init.Graph)
+
+	for name, m := range models {
+		t.Run(name, func(t *testing.T) {
+			q := quantized(t, m)
+			float, int8 := bare(t, m), bare(t, q)
+			var last []float32
+			for k, in := range build.Inputs(m, 5, 20, 2) {
+				want, got := float.goOn(t, in[0]), int8.goOn(t, in[0])
+				within(t, got, want, 0.15, "invocation %d", k)
+				last = want
+			}
+			fresh := bare(t, m).goOn(t, build.Inputs(m, 5, 20, 2)[19][0])
+			same := true
+			for i, x := range fresh {
+				same = same && x == last[i]
+			}
+			if same {
+				t.Error("the model does not remember anything")
+			}
+		})
+	}
+}
+
+// A model whose batch, height and width are open can be resized after it was
+// quantized as before.
+func TestQuantizedResize(t *testing.T) {
+	m := build.Chain(build.Input(1, 1, 1, 3), build.Conv(4, 3, build.ReLU, build.Stride(2)), build.Residual(build.Depthwise(3, build.ReLU)), build.Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), build.Mean(), build.Dense(3))
+	m.Graphs[0].Inputs[0].Signature = []int{-1, -1, -1, 3}
+	q, _, err := dfq.Quantize(m, &dfq.Options{Samples: 8, Inputs: []dfq.InputRange{{Range: dfq.Range{Lo: -1, Hi: 1}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range [][]int32{{1, 32, 48, 3}, {3, 20, 20, 3}, {2, 65, 33, 3}} {
+		var answers [2][]float32
+		image := build.Chain(build.Input(int(shape[0]), int(shape[1]), int(shape[2]), 3))
+		for k, model := range []*tflite.Model{m, q} {
+			in := bare(t, model)
+			if in.c.ResizeInputTensor(0, shape) != ctflite.OK || in.c.AllocateTensors() != ctflite.OK {
+				t.Fatalf("%v: %v\n%v", shape, in.error("resize"), model)
+			}
+			answers[k] = in.goOn(t, build.Inputs(image, 7, 1, 1)[0][0])
+		}
+		if len(answers[0]) != 3*int(shape[0]) {
+			t.Errorf("%v: %d answers", shape, len(answers[0]))
+		}
+		within(t, answers[1], answers[0], 0.1, "%v", shape)
+	}
+}
