@@ -126,6 +126,9 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
 		return "its fused activation has no int8 kernel"
 	}
+	if s.holds != nil && openCount(op.Inputs[0]) > openCount(op.Outputs[0]) {
+		return "its result grows with a dimension that is left open, and its kernel does not saturate"
+	}
 	if why := unquantizable(op, written); why != "" {
 		return why
 	}

@@ -79,6 +79,17 @@ func isOpen(t *tflite.Tensor, d int) bool {
 	return len(t.Signature) == len(t.Shape) && t.Signature[d] < 0
 }
 
+// openCount is how many dimensions of t are open.
+func openCount(t *tflite.Tensor) int {
+	n := 0
+	for d := range t.Shape {
+		if isOpen(t, d) {
+			n++
+		}
+	}
+	return n
+}
+
 func cloneShapes(ts []*tflite.Tensor) [][]int {
 	shapes := make([][]int, len(ts))
 	for i, t := range ts {
@@ -107,6 +118,7 @@ func (j *job) noteSizes(file *tflite.Model) {
 // the inputs is of another length; nil if none is open.
 func shapesElsewhere(g *tflite.Graph) map[*tflite.Tensor][]int {
 	here := cloneShapes(g.Inputs)
+	setShapes(g.Inputs, here) // copies, as the old slices may be in use elsewhere
 	defer setShapes(g.Inputs, here)
 	open := false
 	for _, t := range g.Inputs {
@@ -147,15 +159,17 @@ func openWhere(shape, elsewhere []int) []int {
 // restoreShapes gives the inputs the shapes that the file had, and every other
 // open dimension a 1, as converters write them.
 func restoreShapes(j *job) error {
+	if j.fileShapes == nil {
+		return nil
+	}
 	for _, t := range j.graph.Tensors() {
+		t.Shape = slices.Clone(t.Shape)
 		for d := range t.Shape {
-			if j.fileShapes != nil && isOpen(t, d) && !t.Constant() {
+			if isOpen(t, d) && !t.Constant() {
 				t.Shape[d] = 1
 			}
 		}
 	}
-	if j.fileShapes != nil {
-		setShapes(j.graph.Inputs, j.fileShapes)
-	}
+	setShapes(j.graph.Inputs, j.fileShapes)
 	return nil
 }
