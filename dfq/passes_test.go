@@ -33,6 +33,8 @@ func TestPassOrder(t *testing.T) {
 		{"collect findings", "lower", "findings are of the float weights and the plan, and name ops by their place in the file"},
 		{"quantize biases", "lower", "lower stores the integers"},
 		{"lower", "boundary", "the boundary converts from the INT8 tensors that lower makes"},
+		{"boundary", "restore shapes", "the tensors that the boundary makes have open dimensions as well"},
+		{"restore shapes", "check int8 rules", "the rules are checked on what is written"},
 		{"boundary", "set versions", "versions are those of the ops that are written"},
 		{"set versions", "check int8 rules", "the rules are checked on what is written"},
 	}

@@ -31,6 +31,7 @@ type calibration struct {
 // become what the model reads as was stated, else found. Numbers are taken as
 // they are, and an input whose range nothing states gets theirs.
 func (f *convertFlags) newCalibration(m *tflite.Model, opts *dfq.Options) (*calibration, error) {
+	m = dfq.Sized(m)
 	found, err := dfq.InputEncodings(m, opts)
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func loadAll(s *samples) ([][][]float32, error) {
 
 // takeRanges states the range of the data for the inputs that state none.
 func (c *calibration) takeRanges(opts *dfq.Options, found []dfq.InputReport) {
-	opts.Inputs = append(slices.Clone(opts.Inputs), make([]dfq.InputRange, len(found)-len(opts.Inputs))...)
+	opts.Inputs = append(slices.Clone(opts.Inputs), make([]dfq.InputRange, max(0, len(found)-len(opts.Inputs)))...)
 	for i, in := range found {
 		if in.Source != "inferred" {
 			continue

@@ -322,6 +322,15 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 		row(g.severity(), "%s", g)
 		row("", "%s", g[0].Advice)
 	}
+	for _, s := range r.Subgraphs {
+		if s.Report == nil {
+			continue // a warning says why
+		}
+		row("subgraph", "%d %q: %d of %d ops INT8", s.Index, s.Name, s.Report.OpsInt8, s.Report.Ops)
+		for _, op := range s.Report.Float {
+			row("float", "subgraph %d, %s", s.Index, describeOp(op))
+		}
+	}
 }
 
 // batchNorms says what became of arithmetic with constants, if there was any.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"dfq/dfq"
 	"dfq/tflite"
 
 	"golang.org/x/term"
@@ -58,6 +59,16 @@ func readModel(name string, stdin io.Reader) (*modelFile, error) {
 		err = fmt.Errorf("%s: %w", f.name, err)
 	}
 	return f, err
+}
+
+// settle gives the dimensions that the model's inputs leave open the sizes that
+// a conversion takes for them.
+func (f *modelFile) settle() (err error) {
+	if m := dfq.Sized(f.model); m != f.model {
+		f.model = m
+		f.data, err = tflite.Encode(m)
+	}
+	return err
 }
 
 func (f *modelFile) readStdin(stdin io.Reader) (err error) {

@@ -11,7 +11,7 @@ import (
 	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/interp"
-	"dfq/tflite/tflitetest"
+	build "dfq/tflite/tflitetest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -21,9 +21,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as people do. Each script finds the digit
-// classifier as model.tflite, its images and labels in digits/, two samples that
-// rise from -1 to 1 in numbers.npy, and in batchnorm.tflite a network with
-// unfolded batch norms.
+// classifier as model.tflite, its images and labels in digits/, and two samples
+// that rise from -1 to 1 in numbers.npy; besides batchnorm.tflite with unfolded
+// batch norms, open.tflite, whose images are of any size, and several.tflite
+// with two signatures and a graph of neither.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -32,10 +33,11 @@ func TestScripts(t *testing.T) {
 			for i := range ramp {
 				ramp[i] = float32(2*i)/float32(len(ramp)-1) - 1
 			}
-			unfolded, err := tflite.Encode(unfoldedModel())
-			return errors.Join(err,
-				os.WriteFile(filepath.Join(env.WorkDir, "batchnorm.tflite"), unfolded, 0o666),
+			return errors.Join(
+				writeModel(filepath.Join(env.WorkDir, "batchnorm.tflite"), unfoldedModel()),
 				os.WriteFile(filepath.Join(env.WorkDir, "numbers.npy"), npyOf("<f4", "(2, 32, 32, 1)", ramp), 0o666),
+				writeModel(filepath.Join(env.WorkDir, "open.tflite"), openModel()),
+				writeModel(filepath.Join(env.WorkDir, "several.tflite"), severalGraphs()),
 				copyFile(filepath.Join(env.WorkDir, "model.tflite"), filepath.Join("..", "..", "testdata", "digits.tflite")),
 				os.CopyFS(filepath.Join(env.WorkDir, "digits"), os.DirFS(filepath.Join("..", "..", "testdata", "digits"))),
 			)
@@ -52,12 +54,12 @@ func TestScripts(t *testing.T) {
 
 // unfoldedModel has a batch norm behind a filter and one behind an activation.
 func unfoldedModel() *tflite.Model {
-	norm := func(b *tflitetest.Builder, x *tflite.Tensor) *tflite.Tensor {
+	norm := func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
 		y := b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{4}, 1, 2, 3, 4))
 		return b.Op("add", schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true}, x.Shape, y, b.Floats([]int{4}, -1, 0, 1, 2))
 	}
-	relu := tflitetest.Unary(schema.BuiltinOperatorRELU, nil)
-	return tflitetest.Chain(tflitetest.Input(1, 8, 8, 3), tflitetest.Conv(4, 3), norm, relu, norm, tflitetest.Conv(4, 3))
+	relu := build.Unary(schema.BuiltinOperatorRELU, nil)
+	return build.Chain(build.Input(1, 8, 8, 3), build.Conv(4, 3), norm, relu, norm, build.Conv(4, 3))
 }
 
 // exits CODE PROGRAM ARGS... runs a program that must exit with CODE.
@@ -77,6 +79,33 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
+}
+
+func writeModel(name string, m *tflite.Model) error {
+	data, err := tflite.Encode(m)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o666)
+}
+
+func openModel() *tflite.Model {
+	m := build.Chain(build.Input(1, 1, 1, 3), build.Conv(4, 3, build.ReLU, build.Stride(2)), build.Mean(), build.Dense(5))
+	m.Graphs[0].Inputs[0].Signature = []int{-1, -1, -1, 3}
+	return m
+}
+
+func severalGraphs() *tflite.Model {
+	m := build.Chain(build.Input(1, 8, 8, 3), build.Conv(4, 3, build.ReLU), build.Mean())
+	for _, name := range []string{"decode", "idle"} {
+		g := build.Chain(build.Input(1, 4), build.Dense(3)).Graphs[0]
+		g.Name = name
+		m.Graphs = append(m.Graphs, g)
+	}
+	for _, g := range m.Graphs[:2] {
+		m.Signatures = append(m.Signatures, &tflite.Signature{Key: g.Name, Graph: g})
+	}
+	return m
 }
 
 func copyFile(to, from string) error {

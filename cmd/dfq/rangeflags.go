@@ -23,7 +23,8 @@ func (f *rangeFlags) add(flags *pflag.FlagSet) {
 	flags.Float64SliceVar(&f.std, "std", nil, "see --mean; `S` or S,S,S by channel")
 }
 
-// inputs returns what is stated of a model's inputs.
+// inputs returns what is stated of a model's inputs, those of its main graph
+// first.
 func (f *rangeFlags) inputs(m *tflite.Model) ([]dfq.InputRange, error) {
 	inputs := m.Graphs[0].Inputs
 	if len(f.mean)+len(f.std) > 0 {
@@ -32,8 +33,12 @@ func (f *rangeFlags) inputs(m *tflite.Model) ([]dfq.InputRange, error) {
 		}
 		return f.normalization(inputs)
 	}
-	if len(f.ranges) > len(inputs) {
-		return nil, usagef("--input-range is given %d times, the model has %d inputs", len(f.ranges), len(inputs))
+	total := 0
+	for _, k := range dfq.Entries(m) {
+		total += len(m.Graphs[k].Inputs)
+	}
+	if len(f.ranges) > total {
+		return nil, usagef("--input-range is given %d times, the model has %d inputs", len(f.ranges), total)
 	}
 	stated := make([]dfq.InputRange, len(f.ranges))
 	for i, s := range f.ranges {

@@ -140,6 +140,11 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if err != nil {
 		return err
 	}
+	for _, f := range []*modelFile{want, got} {
+		if err := f.settle(); err != nil {
+			return err
+		}
+	}
 	if err := sameBoundary(want.model.Graphs[0], got.model.Graphs[0]); err != nil {
 		return err
 	}
