@@ -185,7 +185,7 @@ func (g *Graph) findLoose() {
 func (g *Graph) markEmptyConstants() {
 	inputs, producers := set(g.Inputs), g.Producers()
 	for _, t := range g.order {
-		if t.Data == nil && (t.Len() == 0 || t.sparse()) && !t.Variable && !inputs[t] && producers[t] == nil {
+		if t.Data == nil && (t.Len() == 0 || t.Sparse()) && !t.Variable && !inputs[t] && producers[t] == nil {
 			t.Data = []byte{}
 		}
 	}
@@ -239,7 +239,7 @@ func (t *Tensor) check() error {
 	if err != nil {
 		return err
 	}
-	if t.Data != nil && size >= 0 && !t.sparse() && len(t.Data) != size {
+	if t.Data != nil && size >= 0 && !t.Sparse() && len(t.Data) != size {
 		return fmt.Errorf("%d bytes of data, but %s%v takes %d", len(t.Data), t.Type, t.Shape, size)
 	}
 	if q := t.Quant; q != nil && len(q.Zero) > 0 && len(q.Scale) > 0 && len(q.Zero) != len(q.Scale) {
@@ -248,8 +248,8 @@ func (t *Tensor) check() error {
 	return nil
 }
 
-// sparse reports whether t's data holds only the elements that sparsity names.
-func (t *Tensor) sparse() bool { return t.rest != nil && t.rest.Sparsity != nil }
+// Sparse reports whether t's data holds only the elements that sparsity names.
+func (t *Tensor) Sparse() bool { return t.rest != nil && t.rest.Sparsity != nil }
 
 // byteSize is the length in bytes of t's data, -1 if type and shape do not
 // determine it.

@@ -118,7 +118,7 @@ func (p *printer) def(t *Tensor) string {
 	if t.Quant != nil {
 		s += " " + t.Quant.String()
 	}
-	if t.sparse() {
+	if t.Sparse() {
 		s += " sparse"
 	}
 	return s

@@ -23,7 +23,7 @@ func (m *Model) Densify() error {
 	room := maxDense
 	for i, g := range m.Graphs {
 		for _, t := range g.Tensors() {
-			if !t.sparse() || !t.Constant() {
+			if !t.Sparse() || !t.Constant() {
 				continue
 			}
 			data, err := t.dense(room)

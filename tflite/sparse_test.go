@@ -150,10 +150,10 @@ func TestDensify(t *testing.T) {
 			if err := c.Densify(); err != nil {
 				t.Fatalf("form %d, %g: %v", i, share, err)
 			}
-			if got := c.Graphs[0].Outputs[0]; got.sparse() || !slices.Equal(got.Floats(), want) {
+			if got := c.Graphs[0].Outputs[0]; got.Sparse() || !slices.Equal(got.Floats(), want) {
 				t.Errorf("form %d, %g: %v, want %v", i, share, got.Floats(), want)
 			}
-			if !w.sparse() {
+			if !w.Sparse() {
 				t.Errorf("form %d: the model that was cloned is dense too", i)
 			}
 		}

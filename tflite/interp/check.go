@@ -37,6 +37,11 @@ func check(data []byte) (*tflite.Model, error) {
 	return m, nil
 }
 
+// sparse reports whether a model has sparse constants.
+func sparse(m *tflite.Model) bool {
+	return slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return slices.ContainsFunc(g.Tensors(), (*tflite.Tensor).Sparse) })
+}
+
 // checkTensor refuses types without numbers, which an operator that is not made
 // for them takes for pointers, and scales that are no positive numbers.
 func checkTensor(t *tflite.Tensor) error {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"unsafe"
 
+	"dfq/tflite"
+
 	ctflite "github.com/mattn/go-tflite"
 )
 
@@ -38,6 +40,9 @@ type Interpreter struct {
 // quantized ones always on the library's own kernels, which are the
 // specification of their arithmetic.
 //
+// Sparse constants get all of their elements first: XNNPACK and most of the
+// library's own kernels would read beyond what is stored of them.
+//
 // Shapes are those of the file: a dimension that was unknown when the file was
 // made is what the file holds in its place, mostly 1.
 //
@@ -47,6 +52,11 @@ func New(model []byte, threads int) (*Interpreter, error) {
 		return nil, fmt.Errorf("interpreter: %d threads: at least 1 is needed", threads)
 	}
 	decoded, err := check(model)
+	if err == nil && sparse(decoded) {
+		if err = decoded.Densify(); err == nil {
+			model, err = tflite.Encode(decoded)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("interpreter: %w", err)
 	}

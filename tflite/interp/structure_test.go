@@ -148,3 +148,26 @@ func TestQuantizedResize(t *testing.T) {
 		within(t, answers[1], answers[0], 0.1, "%v", shape)
 	}
 }
+
+// The kernel that reads sparse weights by itself answers as New, for which they
+// are made dense.
+func TestSparse(t *testing.T) {
+	m, dense := build.Pruned()
+	data, err := tflite.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := New(data, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	kernel := bare(t, m)
+	for k, x := range build.Inputs(dense, 5, 4, 2) {
+		got, err := in.Run(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, got[0], kernel.goOn(t, x[0]), 1e-6, "sample %d", k)
+	}
+}
