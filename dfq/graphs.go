@@ -14,27 +14,33 @@ import (
 // known in part only, and the rounding errors of a loop's body would add up.
 func Entries(m *tflite.Model) []int {
 	list := []int{0}
-	for k := 1; k < len(m.Graphs); k++ {
-		if whyKept(m, k) == "" {
+	for k, why := range whyKept(m) {
+		if k > 0 && why == "" {
 			list = append(list, k)
 		}
 	}
 	return list
 }
 
-// whyKept says why graph k is no entry; empty if it is one.
-func whyKept(m *tflite.Model, k int) string {
+// whyKept says of each graph behind the main one why it is no entry; empty if
+// it is one.
+func whyKept(m *tflite.Model) []string {
+	why := make([]string, len(m.Graphs))
 	for i, g := range m.Graphs {
 		for _, op := range g.Ops {
-			if slices.Contains(op.Callees(), k) {
-				return fmt.Sprintf("%s of subgraph %d runs it", g.Place(op), i)
+			for _, k := range op.Callees() {
+				if why[k] == "" {
+					why[k] = fmt.Sprintf("%s of subgraph %d runs it", g.Place(op), i)
+				}
 			}
 		}
 	}
-	if k > 0 && !slices.ContainsFunc(m.Signatures, func(s *tflite.Signature) bool { return s.Graph == m.Graphs[k] }) {
-		return "no op runs it and no signature names it"
+	for k, g := range m.Graphs {
+		if why[k] == "" && !slices.ContainsFunc(m.Signatures, func(s *tflite.Signature) bool { return s.Graph == g }) {
+			why[k] = "no op runs it and no signature names it"
+		}
 	}
-	return ""
+	return why
 }
 
 // furtherGraphs quantizes the entries behind the main graph, each in the place
@@ -44,8 +50,11 @@ func furtherGraphs(file, m *tflite.Model, opts *Options, report *Report) (*tflit
 	o := *opts
 	o.Inputs = o.Inputs[min(len(o.Inputs), len(m.Graphs[0].Inputs)):]
 	o.Calibration, o.Progress = nil, nil
-	for k := 1; k < len(m.Graphs); k++ {
-		s := SubgraphReport{Index: k, Name: m.Graphs[k].Name, Kept: whyKept(file, k)}
+	for k, why := range whyKept(file) {
+		if k == 0 {
+			continue
+		}
+		s := SubgraphReport{Index: k, Name: m.Graphs[k].Name, Kept: why}
 		if s.Kept == "" {
 			in := m.Clone()
 			in.SwapGraphs(0, k)

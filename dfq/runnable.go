@@ -13,9 +13,10 @@ import (
 // graph here, with a clause that says why: what some ops compute, and all that
 // follows from it.
 func behindUnknown(m *tflite.Model, inGo bool) map[*tflite.Tensor]string {
+	u := unknowns{m, inGo, map[int]string{}}
 	behind := map[*tflite.Tensor]string{}
 	for _, op := range m.Graphs[0].Ops {
-		why := unknown(m, op, inGo, nil)
+		why := u.op(op)
 		for _, t := range op.Inputs {
 			if why == "" {
 				why = behind[t]
@@ -30,9 +31,16 @@ func behindUnknown(m *tflite.Model, inGo bool) map[*tflite.Tensor]string {
 	return behind
 }
 
-// unknown says why op cannot be run, or why a run here says nothing of runs
-// elsewhere; empty if it does. callers are the graphs on the way to it.
-func unknown(m *tflite.Model, op *tflite.Op, inGo bool, callers []*tflite.Graph) string {
+// unknowns finds the ops that cannot be run here.
+type unknowns struct {
+	model  *tflite.Model
+	inGo   bool           // there is no interpreter
+	graphs map[int]string // what is known of graphs that ops run
+}
+
+// op says why op cannot be run, or why a run here says nothing of runs
+// elsewhere; empty if it does.
+func (u *unknowns) op(op *tflite.Op) string {
 	if op.Code == schema.BuiltinOperatorCUSTOM {
 		return "a custom op computes"
 	}
@@ -48,20 +56,30 @@ func unknown(m *tflite.Model, op *tflite.Op, inGo bool, callers []*tflite.Graph)
 		}
 	}
 	for _, k := range op.Callees() {
-		g := m.Graphs[k]
-		if slices.Contains(callers, g) {
-			return "a graph computes that runs itself"
-		}
-		for _, inner := range g.Ops {
-			if why := unknown(m, inner, inGo, append(callers, g)); why != "" {
-				return why
-			}
+		if why := u.graph(k); why != "" {
+			return why
 		}
 	}
-	if inGo && !ref.Supported(op) {
+	if u.inGo && !ref.Supported(op) {
 		return fmt.Sprintf("%s computes, which cannot be run without the TensorFlow Lite library", op.Code)
 	}
 	return ""
+}
+
+// graph is op for all ops of graph k.
+func (u *unknowns) graph(k int) string {
+	if why, ok := u.graphs[k]; ok {
+		return why
+	}
+	u.graphs[k] = "a graph computes that runs itself" // for ops of its own that ask
+	why := ""
+	for _, op := range u.model.Graphs[k].Ops {
+		if why = u.op(op); why != "" {
+			break
+		}
+	}
+	u.graphs[k] = why
+	return why
 }
 
 // wholeSequence are the ops that see all steps of a sequence in one run. Their

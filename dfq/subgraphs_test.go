@@ -275,3 +275,47 @@ func TestState(t *testing.T) {
 		})
 	}
 }
+
+// Graphs that run themselves, or each other many times over, are looked at once.
+func TestNestedGraphs(t *testing.T) {
+	nest := func(depth int, next func(k int) int) *tflite.Model {
+		b := New(1)
+		y := even(b, 4, b.Input(1, 4))
+		run := func(b *Builder, x *tflite.Tensor, k int) *tflite.Tensor {
+			flag := b.Tensor("flag", boolean, 1)
+			flag.Data = []byte{1}
+			return b.Op("z", schema.BuiltinOperatorIF, &schema.IfOptionsT{ThenSubgraphIndex: int32(k), ElseSubgraphIndex: int32(k)}, []int{1, 4}, flag, x)
+		}
+		m := b.Model(run(b, y, 1))
+		for k := 1; k <= depth; k++ {
+			m.Graphs = append(m.Graphs, graph(fmt.Sprint(k), [][]int{{1, 4}}, []schema.TensorType{f32}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
+				if next(k) < 0 {
+					return list(mul(b, in[0], in[0]))
+				}
+				return list(run(b, run(b, in[0], next(k)), next(k)))
+			}))
+		}
+		return m
+	}
+	for name, m := range map[string]*tflite.Model{
+		"itself":     nest(1, func(int) int { return 1 }),
+		"the main":   nest(1, func(int) int { return 0 }),
+		"in a round": nest(3, func(k int) int { return k%3 + 1 }),
+	} {
+		_, r := quantize(t, m, &Options{AllowFloat: true, Samples: 1})
+		u := unknowns{m, false, map[int]string{}}
+		if why := u.op(m.Graphs[0].Ops[1]); why != "a graph computes that runs itself" || len(r.Float) != 1 {
+			t.Errorf("%s: %q, float are %v", name, why, r.Float)
+		}
+	}
+	deep := nest(60, func(k int) int {
+		if k == 60 {
+			return -1
+		}
+		return k + 1
+	})
+	u := unknowns{deep, false, map[int]string{}}
+	if why := u.op(deep.Graphs[0].Ops[1]); why != "" {
+		t.Errorf("sixty deep: %q", why)
+	}
+}
