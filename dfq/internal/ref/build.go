@@ -13,6 +13,9 @@ type builder struct {
 	e       Evaluator
 	slots   map[*tflite.Tensor]int
 	written []bool // by slot
+
+	model  *tflite.Model      // nil: ops that run other graphs have none
+	graphs map[int]*Evaluator // of model, by index; nil while it is being made
 }
 
 func (b *builder) build(g *tflite.Graph) error {
@@ -41,6 +44,10 @@ func (b *builder) build(g *tflite.Graph) error {
 
 func (b *builder) step(place string, op *tflite.Op) error {
 	s := step{place: place, op: op, kernel: ops[op.Code].kernel}
+	var err error
+	if s.callees, err = b.callees(op); err != nil {
+		return fmt.Errorf("%s: %w", place, err)
+	}
 	for _, t := range op.Inputs {
 		slot := -1
 		if t != nil {

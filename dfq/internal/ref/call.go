@@ -19,6 +19,9 @@ type call struct {
 	out      []*value // never nil
 	prepared any
 	pool     *pool
+
+	callees   []*Evaluator // the graphs that it runs
+	graphRuns *int         // how often ops did so in this run
 }
 
 // failure is what need panics with: the cause, without the place.

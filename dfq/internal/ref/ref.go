@@ -36,19 +36,21 @@ type step struct {
 	place    string // names the op in errors
 	op       *tflite.Op
 	kernel   kernel
-	prepared any   // what the op's prepare function made of its constants
-	in, out  []int // slots, -1 for what is left out
-	dead     []int // slots that nothing reads after this step
+	prepared any          // what the op's prepare function made of its constants
+	callees  []*Evaluator // the graphs that it runs
+	in, out  []int        // slots, -1 for what is left out
+	dead     []int        // slots that nothing reads after this step
 }
 
 // A run is the state of one call of Run. Runs are kept for their buffers.
 type run struct {
-	values []value // by slot
-	pool   pool
+	values    []value // by slot
+	pool      pool
+	graphRuns *int // by ops, so far
 }
 
 func newRun(slots, limit int) *run {
-	return &run{values: make([]value, slots), pool: pool{limit: limit}}
+	return &run{values: make([]value, slots), pool: pool{limit: limit}, graphRuns: new(int)}
 }
 
 // New prepares m's main graph for evaluation. Any tensor may be among the
@@ -60,11 +62,17 @@ func New(m *tflite.Model) (*Evaluator, error) {
 	if len(m.Graphs) == 0 {
 		return nil, errors.New("model has no graph")
 	}
-	g := m.Graphs[0]
+	return newEvaluator(m, 0, map[int]*Evaluator{0: nil})
+}
+
+// newEvaluator prepares graph k of m. graphs are those that are ready, or nil
+// while they are being made so.
+func newEvaluator(m *tflite.Model, k int, graphs map[int]*Evaluator) (*Evaluator, error) {
+	g := m.Graphs[k]
 	if err := checkOps(g); err != nil {
 		return nil, err
 	}
-	b := builder{slots: map[*tflite.Tensor]int{}}
+	b := builder{slots: map[*tflite.Tensor]int{}, model: m, graphs: graphs}
 	if err := b.build(g); err != nil {
 		return nil, err
 	}
@@ -101,6 +109,7 @@ func (e *Evaluator) Run(inputs [][]float32) ([][]float32, error) {
 	r := e.runs.Get().(*run)
 	defer e.runs.Put(r)
 	defer r.reset()
+	*r.graphRuns = 0
 	if err := e.start(r, inputs); err != nil {
 		return nil, err
 	}
@@ -149,7 +158,7 @@ func (e *Evaluator) run(r *run, done func(*step)) error {
 }
 
 func (r *run) call(s *step) *call {
-	c := &call{op: s.op, prepared: s.prepared, pool: &r.pool,
+	c := &call{op: s.op, prepared: s.prepared, pool: &r.pool, callees: s.callees, graphRuns: r.graphRuns,
 		in: make([]*value, len(s.in)), out: make([]*value, len(s.out))}
 	for i, slot := range s.in {
 		if slot >= 0 {

@@ -146,6 +146,10 @@ var ops = [...]struct {
 	schema.BuiltinOperatorRANK:           {kernel: rank},
 	schema.BuiltinOperatorBROADCAST_ARGS: {kernel: broadcastArgs},
 
+	// Running other graphs
+	schema.BuiltinOperatorIF:    {kernel: branch},
+	schema.BuiltinOperatorWHILE: {kernel: while},
+
 	// Resizing images
 	schema.BuiltinOperatorRESIZE_BILINEAR:         {kernel: resizeBilinear},
 	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {kernel: resizeNearest},
