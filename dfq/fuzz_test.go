@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // seedModels are files to start from: chains of every kind of layer, one graph
-// for each row of the op table, and the trained model, whole and damaged.
+// for each row of the op table, the trained model, and unusual structures, whole
+// and damaged.
 func seedModels(f *testing.F) [][]byte {
 	f.Helper()
 	models := []*tflite.Model{
@@ -43,8 +45,13 @@ func seedModels(f *testing.F) [][]byte {
 		f.Fatal(err)
 	}
 	files = append(files, digits, digits[:len(digits)/2], digits[:len(digits)-9])
+	sparse, _ := Pruned()
+	first := len(files)
+	for _, m := range []*tflite.Model{sparse, branches(), loop(), twoSignatures(), remembering(), resources(), picture()} {
+		files = append(files, encode(f, m))
+	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, file := range files[:8] {
+	for _, file := range slices.Concat(files[:8], files[first:]) {
 		for range 20 {
 			damaged := bytes.Clone(file)
 			for range 1 + r.IntN(4) {
