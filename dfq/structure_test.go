@@ -208,7 +208,7 @@ func sameAnswers(t *testing.T, want, got *tflite.Model, least float64) {
 		t.Fatalf("inputs or outputs are missing\n%v", got)
 	}
 	for i, x := range want.Graphs[0].Outputs {
-		if y := got.Graphs[0].Outputs[i]; !real(x) && (y.Type != x.Type || y.Quant != nil || y.Name != x.Name) {
+		if y := got.Graphs[0].Outputs[i]; !real(x) && (y.Type != x.Type || y.Quant != nil || y.Name != x.Name || !slices.Equal(y.Data, x.Data)) {
 			t.Errorf("output %d was %s %q and is %s %q", i, x.Type, x.Name, y.Type, y.Name)
 		}
 	}
