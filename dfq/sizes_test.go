@@ -39,7 +39,7 @@ func picture() *tflite.Model {
 		b.Add(schema.BuiltinOperatorPACK, &schema.PackOptionsT{ValuesCount: 2}, list(batch, b.Ints(nil, 4)), target)
 		y := b.Op("mean", schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}, []int{1, 1, 1, 4}, x, b.Ints([]int{2}, 1, 2))
 		y = b.Op("flat", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, []int{1, 4}, y, target)
-		return even(b, 3, y)
+		return evenDense(b, 3, y)
 	})
 }
 

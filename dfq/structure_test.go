@@ -24,43 +24,43 @@ var structureCases = []structureCase{
 	{name: "an input straight to an output", model: func() *tflite.Model {
 		b := New(1)
 		x, y := b.Input(1, 4), b.Input(1, 4)
-		return b.Model(y, even(b, 3, x))
+		return b.Model(y, evenDense(b, 3, x))
 	}},
 	{name: "an input that is read and an output", model: func() *tflite.Model {
 		b := New(1)
 		x := b.Input(1, 4)
-		return b.Model(x, even(b, 3, x), x)
+		return b.Model(x, evenDense(b, 3, x), x)
 	}},
 	{name: "several inputs and outputs", model: func() *tflite.Model {
 		b := New(1)
 		x, y, z := b.Input(1, 4), b.Input(1, 4), b.Input(1, 6)
-		s := add(b, even(b, 4, x), y)
-		return b.Model(s, even(b, 2, z), mul(b, s, y))
+		s := sum(b, evenDense(b, 4, x), y)
+		return b.Model(s, evenDense(b, 2, z), product(b, s, y))
 	}},
 	{name: "a constant that needs several scales", model: func() *tflite.Model {
 		b := New(1)
 		x := b.Input(1, 8)
 		c := b.Floats([]int{1, 8}, 0.5, -0.25, 1, 0)
-		small, large := b.Op("small", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{1}, 0.01)), even(b, 8, x)
-		return b.Model(concat(b, 0, small, c), concat(b, 0, large, c), mul(b, c, x))
+		small, large := b.Op("small", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{1}, 0.01)), evenDense(b, 8, x)
+		return b.Model(concat(b, 0, small, c), concat(b, 0, large, c), product(b, c, x))
 	}},
 	{name: "weights that two layers share", model: func() *tflite.Model {
 		b := New(1)
 		x, y := b.Input(1, 6), b.Input(1, 6)
 		w := b.Random(0, 0.5, 6, 6)
 		first := b.Op("first", schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{1, 6}, x, w)
-		return b.Model(b.Op("second", schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{1, 6}, mul(b, first, y), w))
+		return b.Model(b.Op("second", schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{1, 6}, product(b, first, y), w))
 	}},
 	{name: "an output that is read again inside", model: func() *tflite.Model {
 		b := New(1)
-		y := even(b, 6, b.Input(1, 4))
-		return b.Model(y, even(b, 3, y), Unary(schema.BuiltinOperatorTANH, nil)(b, y))
+		y := evenDense(b, 6, b.Input(1, 4))
+		return b.Model(y, evenDense(b, 3, y), Unary(schema.BuiltinOperatorTANH, nil)(b, y))
 	}},
 	{name: "one tensor in two same-scale groups", model: func() *tflite.Model {
 		b := New(1)
 		x, y := b.Input(1, 8), b.Input(1, 8)
 		wide := b.Op("wide", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{1}, 40))
-		middle := add(b, x, y)
+		middle := sum(b, x, y)
 		narrow := b.Op("narrow", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, y.Shape, y, b.Floats([]int{1}, 0.02))
 		return b.Model(concat(b, 1, wide, middle), concat(b, 1, middle, narrow), concat(b, 1, middle, y), Unary(schema.BuiltinOperatorTANH, nil)(b, middle))
 	}},
@@ -82,7 +82,7 @@ var structureCases = []structureCase{
 	{name: "rank 6", model: func() *tflite.Model { return ranks(1, 2, 1, 3, 2, 4) }},
 	{name: "int64 beside", model: func() *tflite.Model {
 		b := New(1)
-		y := even(b, 4, b.Input(3, 4))
+		y := evenDense(b, 4, b.Input(3, 4))
 		row := input(b, schema.TensorTypeINT64, 2)
 		next := b.Tensor("next", schema.TensorTypeINT64, 2)
 		one := b.Tensor("one", schema.TensorTypeINT64)
@@ -109,28 +109,28 @@ var structureCases = []structureCase{
 		label.Data = []byte{1, 0, 0, 0, 12, 0, 0, 0, 15, 0, 0, 0, 'c', 'a', 't'}
 		both := b.Tensor("both", schema.TensorTypeSTRING, 2)
 		b.Add(schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{}, list(text, label), both)
-		return b.Model(text, even(b, 3, x), both, label)
+		return b.Model(text, evenDense(b, 3, x), both, label)
 	}},
 	{name: "numbers made of text", float: "makes with STRING tensors", model: func() *tflite.Model {
 		b := New(1)
 		x, text := b.Input(1, 4), input(b, schema.TensorTypeSTRING, 1)
 		score := b.Op("score", schema.BuiltinOperatorHASHTABLE_FIND, nil, []int{1, 4}, text, text, x)
-		return b.Model(even(b, 3, x), even(b, 3, score))
+		return b.Model(evenDense(b, 3, x), evenDense(b, 3, score))
 	}},
 }
 
-// even is a dense layer whose channels are alike, so that one scale suits them.
-func even(b *Builder, units int, x *tflite.Tensor) *tflite.Tensor {
+// evenDense is a dense layer whose channels are alike, so that one scale suits them.
+func evenDense(b *Builder, units int, x *tflite.Tensor) *tflite.Tensor {
 	depth := x.Len() / x.Shape[0]
 	return b.Op("dense", schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{x.Shape[0], units},
 		x, b.Random(0, 1/math.Sqrt(float64(depth)), units, depth), b.Random(0, 0.1, units))
 }
 
-func add(b *Builder, x, y *tflite.Tensor) *tflite.Tensor {
+func sum(b *Builder, x, y *tflite.Tensor) *tflite.Tensor {
 	return b.Op("add", schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true}, x.Shape, x, y)
 }
 
-func mul(b *Builder, x, y *tflite.Tensor) *tflite.Tensor {
+func product(b *Builder, x, y *tflite.Tensor) *tflite.Tensor {
 	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
 }
 
@@ -153,7 +153,7 @@ func input(b *Builder, typ schema.TensorType, shape ...int) *tflite.Tensor {
 func ranks(shape ...int) *tflite.Model {
 	b := New(1)
 	x, y := b.Input(shape...), b.Input(shape...)
-	z := concat(b, 1, add(b, x, y), y)
+	z := concat(b, 1, sum(b, x, y), y)
 	start, size := make([]int, len(shape)), slices.Clone(z.Shape)
 	if len(shape) == 5 { // SLICE takes no more
 		start[1], size[1] = 1, 2
@@ -162,7 +162,7 @@ func ranks(shape ...int) *tflite.Model {
 	z = Unary(schema.BuiltinOperatorTANH, nil)(b, z)
 	last := len(shape) - 1
 	z = b.Op("largest", schema.BuiltinOperatorREDUCE_MAX, &schema.ReducerOptionsT{}, size[:last], z, b.Ints([]int{1}, last))
-	return b.Model(z, even(b, 5, Reshape(1, x.Len())(b, add(b, x, y))))
+	return b.Model(z, evenDense(b, 5, Reshape(1, x.Len())(b, sum(b, x, y))))
 }
 
 func TestStructures(t *testing.T) {

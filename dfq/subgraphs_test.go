@@ -27,15 +27,15 @@ var f32, i32, boolean = schema.TensorTypeFLOAT32, schema.TensorTypeINT32, schema
 // branches is a graph with an IF between two dense layers.
 func branches() *tflite.Model {
 	b := New(1)
-	y := even(b, 4, b.Input(1, 4))
+	y := evenDense(b, 4, b.Input(1, 4))
 	flag := b.Tensor("flag", boolean, 1)
 	sum := b.Op("sum", schema.BuiltinOperatorSUM, &schema.ReducerOptionsT{}, []int{1}, y, b.Ints([]int{1}, 1))
 	b.Add(schema.BuiltinOperatorGREATER, &schema.GreaterOptionsT{}, list(sum, b.Floats([]int{1}, 0)), flag)
 	z := b.Op("chosen", schema.BuiltinOperatorIF, &schema.IfOptionsT{ThenSubgraphIndex: 1, ElseSubgraphIndex: 2}, []int{1, 4}, flag, y)
-	m := b.Model(even(b, 3, z))
+	m := b.Model(evenDense(b, 3, z))
 	one := func(name string, factor float32) *tflite.Graph {
 		return graph(name, [][]int{{1, 4}}, []schema.TensorType{f32}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
-			return list(mul(b, in[0], b.Floats([]int{1, 4}, factor, 1)))
+			return list(product(b, in[0], b.Floats([]int{1, 4}, factor, 1)))
 		})
 	}
 	m.Graphs = append(m.Graphs, one("then", 2), one("otherwise", -0.5))
@@ -45,10 +45,10 @@ func branches() *tflite.Model {
 // loop is a graph with a WHILE of three rounds between two dense layers.
 func loop() *tflite.Model {
 	b := New(1)
-	y := even(b, 4, b.Input(1, 4))
+	y := evenDense(b, 4, b.Input(1, 4))
 	count, z := b.Tensor("count", i32, 1), b.Tensor("z", f32, 1, 4)
 	b.Add(schema.BuiltinOperatorWHILE, &schema.WhileOptionsT{CondSubgraphIndex: 1, BodySubgraphIndex: 2}, list(b.Ints([]int{1}, 0), y), count, z)
-	m := b.Model(even(b, 3, z), count)
+	m := b.Model(evenDense(b, 3, z), count)
 	shapes, types := [][]int{{1}, {1, 4}}, []schema.TensorType{i32, f32}
 	m.Graphs = append(m.Graphs,
 		graph("cond", shapes, types, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
@@ -59,7 +59,7 @@ func loop() *tflite.Model {
 		graph("body", shapes, types, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
 			next := b.Tensor("next", i32, 1)
 			b.Add(schema.BuiltinOperatorADD, &schema.AddOptionsT{}, list(in[0], b.Ints([]int{1}, 1)), next)
-			return list(next, even(b, 4, in[1]))
+			return list(next, evenDense(b, 4, in[1]))
 		}))
 	return m
 }
@@ -114,8 +114,8 @@ func twoSignatures() *tflite.Model {
 	decode, idle := New(2), New(3)
 	decode.Graph.Name, idle.Graph.Name = "decode", "idle"
 	x, y := decode.Input(1, 4), decode.Input(1, 4)
-	decode.Model(add(decode, even(decode, 4, x), y))
-	idle.Model(even(idle, 2, idle.Input(1, 4)))
+	decode.Model(sum(decode, evenDense(decode, 4, x), y))
+	idle.Model(evenDense(idle, 2, idle.Input(1, 4)))
 	m.Graphs = append(m.Graphs, idle.Graph, decode.Graph)
 	for _, g := range []*tflite.Graph{m.Graphs[0], decode.Graph} {
 		m.Signatures = append(m.Signatures, &tflite.Signature{Key: g.Name, Graph: g,
@@ -193,7 +193,7 @@ func stateful(b *Builder, units int, x *tflite.Tensor) *tflite.Tensor {
 // remembering is a dense layer, an op with a variable, and a dense layer.
 func remembering() *tflite.Model {
 	b := New(1)
-	return b.Model(even(b, 3, stateful(b, 4, even(b, 4, b.Input(1, 4)))))
+	return b.Model(evenDense(b, 3, stateful(b, 4, evenDense(b, 4, b.Input(1, 4)))))
 }
 
 // resources is a dense layer whose answers add up in a resource variable that
@@ -207,9 +207,9 @@ func resources() *tflite.Model {
 	b := New(1)
 	b.Add(schema.BuiltinOperatorCALL_ONCE, &schema.CallOnceOptionsT{InitSubgraphIndex: 1}, nil)
 	h := handle(b)
-	y := even(b, 4, b.Input(1, 4))
+	y := evenDense(b, 4, b.Input(1, 4))
 	old := b.Op("old", schema.BuiltinOperatorREAD_VARIABLE, &schema.ReadVariableOptionsT{}, []int{1, 4}, h)
-	sum := add(b, y, old)
+	sum := sum(b, y, old)
 	b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, list(h, sum))
 	m := b.Model(sum)
 	m.Graphs = append(m.Graphs, graph("init", nil, nil, func(b *Builder, _ []*tflite.Tensor) []*tflite.Tensor {
@@ -233,10 +233,10 @@ func TestState(t *testing.T) {
 		}},
 		{"a variable that a known op reads", func() *tflite.Model {
 			b := New(1)
-			y := even(b, 4, b.Input(1, 4))
+			y := evenDense(b, 4, b.Input(1, 4))
 			v := b.Tensor("v", f32, 1, 4)
 			v.Variable = true
-			return b.Model(add(b, y, v))
+			return b.Model(sum(b, y, v))
 		}(), []string{`op 1 ADD "add": its operand "v" keeps values from run to run`}},
 		{"resource", resources(), []string{
 			`op 3 READ_VARIABLE "old": "handle" keeps values from run to run`,
@@ -280,7 +280,7 @@ func TestState(t *testing.T) {
 func TestNestedGraphs(t *testing.T) {
 	nest := func(depth int, next func(k int) int) *tflite.Model {
 		b := New(1)
-		y := even(b, 4, b.Input(1, 4))
+		y := evenDense(b, 4, b.Input(1, 4))
 		run := func(b *Builder, x *tflite.Tensor, k int) *tflite.Tensor {
 			flag := b.Tensor("flag", boolean, 1)
 			flag.Data = []byte{1}
@@ -290,7 +290,7 @@ func TestNestedGraphs(t *testing.T) {
 		for k := 1; k <= depth; k++ {
 			m.Graphs = append(m.Graphs, graph(fmt.Sprint(k), [][]int{{1, 4}}, []schema.TensorType{f32}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
 				if next(k) < 0 {
-					return list(mul(b, in[0], in[0]))
+					return list(product(b, in[0], in[0]))
 				}
 				return list(run(b, run(b, in[0], next(k)), next(k)))
 			}))
