@@ -110,7 +110,7 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	}
 	s := spec(op)
 	if s.versions == nil {
-		return cmp.Or(s.stays, whyNoKernel(op))
+		return cmp.Or(outside(op), s.stays, "it has no int8 kernel")
 	}
 	if why := misfit(op); why != "" {
 		return why
@@ -135,8 +135,9 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	return filterNotConstant(op)
 }
 
-// whyNoKernel says why an op without a row in the table is float.
-func whyNoKernel(op *tflite.Op) string {
+// outside says what op reaches beyond its graph: graphs that it runs, values of
+// earlier runs. It is empty for most ops.
+func outside(op *tflite.Op) string {
 	if callees := op.Callees(); len(callees) > 0 {
 		return fmt.Sprintf("it runs subgraphs %v, which stay float", callees)
 	}
@@ -145,7 +146,7 @@ func whyNoKernel(op *tflite.Op) string {
 			return fmt.Sprintf("%q keeps values from run to run", t.Name)
 		}
 	}
-	return "it has no int8 kernel"
+	return ""
 }
 
 // unquantizable says which real operand can have no range.

@@ -209,9 +209,9 @@ func resources() *tflite.Model {
 	h := handle(b)
 	y := evenDense(b, 4, b.Input(1, 4))
 	old := b.Op("old", schema.BuiltinOperatorREAD_VARIABLE, &schema.ReadVariableOptionsT{}, []int{1, 4}, h)
-	sum := sum(b, y, old)
-	b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, list(h, sum))
-	m := b.Model(sum)
+	total := sum(b, y, old)
+	b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, list(h, total))
+	m := b.Model(total)
 	m.Graphs = append(m.Graphs, graph("init", nil, nil, func(b *Builder, _ []*tflite.Tensor) []*tflite.Tensor {
 		b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, list(handle(b), b.Floats([]int{1, 4}, 0)))
 		return nil
@@ -228,7 +228,7 @@ func TestState(t *testing.T) {
 		want  []string
 	}{
 		{"variable", remembering(), []string{
-			`op 1 SVDF "svdf": it has no int8 kernel`,
+			`op 1 SVDF "svdf": its int8 kernel has a 16-bit state`,
 			`op 2 FULLY_CONNECTED "dense_1": it reads what depends on earlier runs`,
 		}},
 		{"a variable that a known op reads", func() *tflite.Model {
