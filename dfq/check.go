@@ -12,11 +12,8 @@ import (
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
+	"dfq/tflite/target"
 )
-
-// newestRuntime is the newest TensorFlow Lite runtime that a written file may
-// need. Ops whose int8 form came later stay float.
-const newestRuntime = "2.9.0"
 
 // UnsupportedError lists every op of a model that has no INT8 form.
 type UnsupportedError struct {
@@ -51,7 +48,7 @@ func checkSupport(j *job) error {
 	j.unseen = behindUnknown(j.model, j.opts.Interpreter == nil)
 	for _, op := range j.graph.Ops {
 		touched = touched || touchesReal(op)
-		reason := whyFloat(op, written)
+		reason := whyFloat(op, written, j.limits)
 		if reason == "" && touchesReal(op) {
 			reason = j.readsUnseen(op)
 		}
@@ -103,8 +100,9 @@ func touchesReal(op *tflite.Op) bool {
 }
 
 // whyFloat says why op cannot work on int8 tensors; empty if it can, or if it
-// works on no real values at all.
-func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
+// works on no real values at all. Ops whose int8 form came after the newest
+// runtime that a file for the target may need stay float.
+func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool, limits target.Limits) string {
 	if !touchesReal(op) && op.Code != schema.BuiltinOperatorCUSTOM {
 		return ""
 	}
@@ -119,8 +117,8 @@ func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	if v.number == 0 {
 		return "it has no int8 kernel for these shapes or options"
 	}
-	if newer(v.runtime, newestRuntime) {
-		return fmt.Sprintf("its int8 kernel came with TensorFlow Lite %s; files are written for %s", v.runtime, newestRuntime)
+	if release := limits.Release(op.Code); release != "" && newer(v.runtime, release) {
+		return fmt.Sprintf("its int8 kernel came with TensorFlow Lite %s, this file is for %s", v.runtime, release)
 	}
 	switch activation(op) {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:

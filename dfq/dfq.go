@@ -9,10 +9,12 @@
 package dfq
 
 import (
+	"cmp"
 	"fmt"
 
 	"dfq/schema"
 	"dfq/tflite"
+	"dfq/tflite/target"
 )
 
 // Runner evaluates a model: one slice per graph input and output, in the real
@@ -27,6 +29,11 @@ type Interpreter func(m *tflite.Model) (run Runner, close func(), err error)
 // Options of Quantize. The zero value is the recommended setting.
 type Options struct {
 	PerTensor bool // one scale for all of a weight tensor, for accelerators that need it
+
+	// Target is the runtime or NPU that the file is for, a name that package
+	// target knows; empty: TensorFlow Lite 2.9 and later. What it asks beyond the
+	// INT8 specification is kept; what it will not take is in Report.Lint.
+	Target string
 
 	IO IOType // type of the written model's inputs and outputs
 
@@ -103,6 +110,7 @@ type pass struct {
 // no equalization then, and measured on photographs its activations gain nothing
 // from it that sure knowledge of their ranges would not be needed for.
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
+func noTarget(o *Options) bool   { return o.Target == "" }
 func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
 func noAbsorb(o *Options) bool   { return !o.Absorb }
 func noCorrect(o *Options) bool  { return o.NoCorrect }
@@ -130,6 +138,7 @@ var passes = [...]pass{
 	{name: "restore shapes", run: restoreShapes},                              // 1 in open dimensions, for which a size was taken
 	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
 	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
+	{name: "check target", run: checkTarget, skip: noTarget},                  // what the target will not take all the same
 }
 
 // job is what passes share. Each field names the pass that fills it.
@@ -139,6 +148,7 @@ type job struct {
 	graph  *tflite.Graph // model.Graphs[0]
 	number int           // of that graph in the file
 	opts   *Options
+	limits target.Limits // of opts.Target
 	report *Report
 
 	index      map[*tflite.Op]int // an op's place in the file
@@ -183,7 +193,7 @@ func quantizeMain(m *tflite.Model, opts *Options, number int) (*tflite.Model, *R
 	j.number = number
 	done := 0.0
 	for _, p := range passes {
-		if p.skip != nil && p.skip(opts) {
+		if p.skip != nil && p.skip(j.opts) {
 			continue
 		}
 		j.progress(p.name, done)
@@ -201,6 +211,15 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
+	limits, err := target.LimitsOf(cmp.Or(opts.Target, target.Default))
+	if err != nil {
+		return nil, err
+	}
+	if limits.PerTensor(schema.BuiltinOperatorCONV_2D) && !opts.PerTensor {
+		asked := *opts
+		asked.PerTensor = true // convolutions with one scale are what equalization is for
+		opts = &asked
+	}
 	source := Sized(m).Clone()
 	places := map[*tflite.Op]int{}
 	for i, op := range source.Graphs[0].Ops {
@@ -210,7 +229,7 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 		return nil, err
 	}
 	model := source.Clone()
-	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, report: newReport(model), index: map[*tflite.Op]int{}}
+	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, limits: limits, report: newReport(model), index: map[*tflite.Op]int{}}
 	for i, op := range source.Graphs[0].Ops {
 		j.index[model.Graphs[0].Ops[i]] = places[op]
 	}

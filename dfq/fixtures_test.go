@@ -63,7 +63,7 @@ func jobAfter(t testing.TB, m *tflite.Model, opts *Options, last string) *job {
 		t.Fatal(err)
 	}
 	for _, p := range passes {
-		if p.skip != nil && p.skip(opts) {
+		if p.skip != nil && p.skip(j.opts) {
 			continue
 		}
 		if err := j.runPass(p); err != nil {

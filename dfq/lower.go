@@ -66,7 +66,7 @@ type lowering struct {
 // int8Op appends op; its inputs are brought to the output's scale where the op
 // demands one scale.
 func (l *lowering) int8Op(op *tflite.Op) {
-	if spec(op).scale.kind == sameScale && len(op.Outputs) > 0 {
+	if l.j.scaleRule(op).kind == sameScale && len(op.Outputs) > 0 {
 		want := op.Outputs[0].Quant
 		for i, t := range op.Inputs {
 			if real(t) && want != nil && t.Quant != nil && params(t.Quant) != params(want) {

@@ -52,7 +52,7 @@ type filter struct {
 	input, weights, bias int // operand positions
 	out, in              int // axes of the weights; in < 0: depthwise, input channel = output channel / multiplier
 
-	// perTensor: kernels up to newestRuntime read one weight scale only, and
+	// perTensor: kernels up to release 2.16 read one weight scale only, and
 	// silently compute nonsense from more.
 	perTensor bool
 }
@@ -120,7 +120,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), scale: free},
 	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free},
 	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free},
-	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(2, "2.3.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
 	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"dfq/dfq/internal/affine"
+	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -16,42 +17,12 @@ import (
 // graph input, keeps its parameters; an input that cannot join is left out, and
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
-	answers := j.answers()
-	g := &groups{parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
-	for i, t := range j.graph.Inputs {
-		if real(t) {
-			r := j.report.Inputs[i].Range
-			p := affine.Asymmetric(r.Lo, r.Hi)
-			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p, rule: "input range"}
-		}
-	}
 	int8Ops := j.int8Ops()
-	for _, op := range int8Ops {
-		for _, t := range realOperands(op) {
-			if g.of[t] == nil {
-				lo, hi, rule := j.rangeOf(t, answers[t])
-				g.of[t] = &group{lo: lo, hi: hi, rule: rule}
-			}
-		}
+	apart := map[*tflite.Tensor]bool{}
+	g := j.groupScales(int8Ops, apart)
+	for j.keepApart(g, int8Ops, apart) {
+		g = j.groupScales(int8Ops, apart)
 	}
-	uses := j.graph.Uses()
-	for _, op := range int8Ops {
-		switch rule := spec(op).scale; rule.kind {
-		case fixedScale:
-			for _, t := range op.Outputs {
-				p := rule.params
-				lo, hi := p.Range()
-				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: fixedByKernel}
-			}
-		case sameScale:
-			if spec(op).centred {
-				g.find(op.Outputs[0]).centred = true
-				break
-			}
-			g.joinOperands(op, uses)
-		}
-	}
-	g.widenForKernels(int8Ops)
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
 			p := g.find(t).params()
@@ -65,6 +36,52 @@ func assignRanges(j *job) error {
 		}
 	}
 	return nil
+}
+
+// groupScales finds the groups and their ranges. A tensor of apart joins no op
+// that reads it.
+func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *groups {
+	answers := j.answers()
+	g := &groups{parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
+	for i, t := range j.graph.Inputs {
+		if real(t) {
+			r := j.report.Inputs[i].Range
+			p := affine.Asymmetric(r.Lo, r.Hi)
+			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p, rule: "input range"}
+		}
+	}
+	for _, op := range int8Ops {
+		for _, t := range realOperands(op) {
+			if g.of[t] == nil {
+				lo, hi, rule := j.rangeOf(t, answers[t])
+				g.of[t] = &group{lo: lo, hi: hi, rule: rule}
+			}
+		}
+		if lo, hi := clampOf(op); len(op.Outputs) == 1 && real(op.Outputs[0]) {
+			// Room beyond what the activation lets through would be empty.
+			out := g.of[op.Outputs[0]]
+			out.lo, out.hi = math.Max(out.lo, lo), math.Min(out.hi, hi)
+		}
+	}
+	uses := j.graph.Uses()
+	for _, op := range int8Ops {
+		switch rule := j.scaleRule(op); rule.kind {
+		case fixedScale:
+			for _, t := range op.Outputs {
+				p := rule.params
+				lo, hi := p.Range()
+				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: fixedByKernel}
+			}
+		case sameScale:
+			if spec(op).centred {
+				g.find(op.Outputs[0]).centred = true
+				break
+			}
+			j.joinOperands(g, op, uses, apart)
+		}
+	}
+	g.widenForKernels(int8Ops, j.leastScale)
+	return g
 }
 
 // fixedByKernel is the rule of a range that leaves no choice.
@@ -254,7 +271,7 @@ func (g *groups) join(a, b *tflite.Tensor) {
 
 // joinOperands puts the operands of a same-scale op into one group where that
 // costs nothing.
-func (g *groups) joinOperands(op *tflite.Op, uses map[*tflite.Tensor][]tflite.Use) {
+func (j *job) joinOperands(g *groups, op *tflite.Op, uses map[*tflite.Tensor][]tflite.Use, apart map[*tflite.Tensor]bool) {
 	var inputs, outputs []*tflite.Tensor
 	for _, t := range realOperands(op) {
 		if slices.Contains(op.Outputs, t) {
@@ -284,7 +301,8 @@ func (g *groups) joinOperands(op *tflite.Op, uses map[*tflite.Tensor][]tflite.Us
 		switch {
 		case in.fixed != nil && !allFixed:
 			// Its parameters would be forced on operands that they do not fit.
-		case len(inputs) > 1 && len(uses[t]) > 1 && in.hi-in.lo < (out.hi-out.lo)/2:
+		case apart[t]:
+		case len(inputs) > 1 && len(uses[t]) > 1 && in.hi-in.lo < (out.hi-out.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
 			// Other readers would lose a bit or more to this op's other inputs.
 		default:
 			g.join(outputs[0], t)
@@ -293,7 +311,7 @@ func (g *groups) joinOperands(op *tflite.Op, uses map[*tflite.Tensor][]tflite.Us
 }
 
 // widenForKernels raises output scales to what the kernels can express.
-func (g *groups) widenForKernels(ops []*tflite.Op) {
+func (g *groups) widenForKernels(ops []*tflite.Op, leastScale func(*tflite.Op) float64) {
 	for range 8 { // a widened group may be the input of an earlier op's group
 		changed := false
 		for _, op := range ops {
@@ -312,7 +330,7 @@ func (g *groups) widenForKernels(ops []*tflite.Op) {
 			for _, t := range realOperands(op) {
 				t.Quant = quantization(g.find(t).params())
 			}
-			if need := float64(leastScale(op)); out.fixed == nil && float64(out.params().Scale) < need {
+			if need := leastScale(op); out.fixed == nil && float64(out.params().Scale) < need {
 				out.hi = math.Max(out.hi, out.lo+need*(affine.QMax-affine.QMin)*1.01)
 				changed = true
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"dfq/tflite"
+	"dfq/tflite/target"
 )
 
 // Report is the record of a conversion.
@@ -26,6 +27,10 @@ type Report struct {
 	// FloatTwin is the float graph after equalization: what the INT8 model
 	// approximates.
 	FloatTwin *tflite.Model `json:"-"`
+
+	// Lint is what Options.Target says of the result: an error is an op that it
+	// does not take.
+	Lint []target.Finding `json:"lint,omitempty"`
 
 	// Subgraphs are the graphs of the file but the main one.
 	Subgraphs []SubgraphReport `json:"subgraphs,omitempty"`

@@ -7,6 +7,7 @@ import (
 
 	"dfq/schema"
 	"dfq/tflite"
+	"dfq/tflite/target"
 )
 
 // CheckRules holds a model against the rules of the INT8 quantization
@@ -37,6 +38,9 @@ func checkRulesOfResult(j *job) error {
 	}
 	return nil
 }
+
+// anyRuntime bounds what a file's versions can be.
+var anyRuntime, _ = target.LimitsOf("tflite")
 
 type ruleCheck struct {
 	graph  *tflite.Graph
@@ -119,8 +123,13 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	if !c.perTensor(op) {
 		return
 	}
-	if want := s.version(op).number; op.Version != want {
+	want := s.version(op).number
+	_, highest := anyRuntime.Versions(op.Code)
+	switch {
+	case op.Version < want:
 		c.fail(op, "version %d, int8 needs %d", op.Version, want)
+	case op.Version > highest:
+		c.fail(op, "version %d, runtimes have up to %d", op.Version, highest)
 	}
 	switch activation(op) {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:

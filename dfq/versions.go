@@ -19,7 +19,8 @@ func setVersions(j *job) error {
 			others = true
 		default:
 			v := spec(op).version(op)
-			op.Version = v.number
+			lowest, _ := j.limits.Versions(op.Code)
+			op.Version = max(v.number, lowest)
 			if newer(v.runtime, oldest) {
 				oldest = v.runtime
 			}

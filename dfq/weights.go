@@ -17,12 +17,10 @@ func quantizeWeights(j *job) error {
 		if f == nil || j.float[op] != "" {
 			continue
 		}
-		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
+		w := op.Inputs[f.weights]
 		lay := layoutOf(w, f.out)
 		values := w.Floats()
-		scales := weightScales(values, lay, j.opts.PerTensor || f.perTensor)
-		input := float64(op.Inputs[f.input].Quant.Scale[0])
-		widenForBias(scales, bias.Floats(), input)
+		scales := j.filterScales(op, f)
 		w.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
@@ -38,6 +36,15 @@ func quantizeWeights(j *job) error {
 		j.weights[w] = q
 	}
 	return nil
+}
+
+// filterScales returns the scales of op's weights, given its input's.
+func (j *job) filterScales(op *tflite.Op, f *filter) []float32 {
+	w := op.Inputs[f.weights]
+	perTensor := j.opts.PerTensor || f.perTensor || j.limits.PerTensor(op.Code)
+	scales := weightScales(w.Floats(), layoutOf(w, f.out), perTensor)
+	widenForBias(scales, op.Inputs[f.bias].Floats(), float64(scaleOf(op.Inputs[f.input])))
+	return scales
 }
 
 // layout says where the output channels run in a filter: element i belongs to

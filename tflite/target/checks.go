@@ -201,10 +201,14 @@ func dimension(hi int) check {
 	}
 }
 
-// growing finds a weight scale for which s_in·s_w < s_out does not hold.
+// growing finds a scale product that is not below the output's scale: of input
+// and weights, or of the two inputs of MUL.
 func (o *operation) growing() fault {
 	sx, _, ok := quantOf(o.x())
 	sy, _, ok2 := quantOf(o.y())
+	if b, _, ok3 := quantOf(o.input(1)); o.Code == schema.BuiltinOperatorMUL && ok && ok2 && ok3 && float64(sx)*float64(b) >= float64(sy) {
+		return faultf(o.y(), "input scales %g × %g are not below the output scale %g", sx, b, sy)
+	}
 	if w := o.weights; ok && ok2 && w != nil && w.Quant != nil {
 		for c, s := range w.Quant.Scale {
 			if float64(sx)*float64(s) >= float64(sy) {

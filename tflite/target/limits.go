@@ -2,6 +2,9 @@ package target
 
 import "dfq/schema"
 
+// Default is what files are written for if no target is named.
+const Default = "tflite-" + presumed
+
 // Limits tells a conversion what a target accepts.
 type Limits struct{ t *target }
 
@@ -19,6 +22,20 @@ func (l Limits) Takes(code schema.BuiltinOperator) bool {
 	return ok && (r.types == 0 || r.types&i8 != 0)
 }
 
+// Release returns the newest release of TensorFlow Lite, as "2.9", that an
+// operator's INT8 form may need; "" if it may need any. What a target does not
+// take itself is left to a runtime beside it, of which no more is presumed than
+// of the default target.
+func (l Limits) Release(code schema.BuiltinOperator) string {
+	if l.t.release == "" && !l.Takes(code) {
+		return presumed
+	}
+	if l.t.release == newest {
+		return ""
+	}
+	return l.t.release
+}
+
 // Versions returns the lowest and the highest version that the target takes of
 // an operator. 0 is no bound.
 func (l Limits) Versions(code schema.BuiltinOperator) (lowest, highest int) {
@@ -30,10 +47,14 @@ func (l Limits) Versions(code schema.BuiltinOperator) (lowest, highest int) {
 // channels: the target, or a version of it in use, takes no more.
 func (l Limits) PerTensor(code schema.BuiltinOperator) bool { return l.t.rules[code].perTensor > 0 }
 
-// RestrictedScale reports whether input scale times weight scale must stay below
-// the output scale.
+// SameScale reports whether an operator's data inputs and outputs must share
+// scale and zero point.
+func (l Limits) SameScale(code schema.BuiltinOperator) bool { return l.t.rules[code].same > 0 }
+
+// RestrictedScale reports whether input scale times weight scale, for MUL the
+// product of both input scales, must stay below the output scale.
 func (l Limits) RestrictedScale(code schema.BuiltinOperator) bool {
-	return l.t.rules[code].restricted
+	return l.t.rules[code].restricted > 0
 }
 
 // Clamped reports whether the output's range must lie inside the clamp of the

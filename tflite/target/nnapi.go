@@ -19,7 +19,15 @@ func at(lo, hi int, r rule) rule { r.versions = [2]int{lo, hi}; return r }
 
 var rank4 = [2]int{0, 4}
 
+const (
+	sourceNNAPI  = "google-ai-edge/LiteRT: tflite/delegates/nnapi/nnapi_delegate.cc (Validate)"
+	sourceHeader = "Android NDK: NeuralNetworks.h, the output of the operation"
+)
+
 // drivers are the operators that the NNAPI delegate maps.
+//
+// The scale relations that are warnings are those of the NDK's header: the
+// delegate does not check them, the drivers of phones may.
 //
 // Below 1.3, NNAPI has no signed 8-bit type: the delegate turns int8 into uint8
 // on the fly, for the operators of its own list only (NeedInt8Conversion).
@@ -30,7 +38,7 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, 2, at(1, 4, rule{ranks: [2]int{4, 4}, constant: []int{0, 1}})},
 
 	schema.BuiltinOperatorADD:                {0, 1, at(1, 2, rule{ranks: rank4})},
-	schema.BuiltinOperatorMUL:                {0, 1, at(1, 3, rule{ranks: rank4, checks: []check{oldProduct}})},
+	schema.BuiltinOperatorMUL:                {0, 1, at(1, 3, rule{ranks: rank4, restricted: Warning, relations: sourceHeader, checks: []check{oldProduct}})},
 	schema.BuiltinOperatorSUB:                {1, 2, at(1, 3, rule{ranks: rank4})},
 	schema.BuiltinOperatorDIV:                {1, 0, at(1, 1, rule{ranks: rank4})},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {1, 3, at(2, 2, rule{ranks: rank4})},
@@ -40,15 +48,15 @@ var drivers = map[schema.BuiltinOperator]driver{
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {0, 1, at(1, 2, rule{ranks: [2]int{4, 4}, checks: []check{poolArea(256).as(Warning)}})},
 	schema.BuiltinOperatorMAX_POOL_2D:     {0, 1, at(1, 2, rule{ranks: [2]int{4, 4}})},
-	schema.BuiltinOperatorMEAN:            {1, 2, at(1, 2, rule{ranks: rank4, checks: []check{noScalar}})},
+	schema.BuiltinOperatorMEAN:            {1, 2, at(1, 2, rule{ranks: rank4, same: Warning, relations: sourceHeader, checks: []check{noScalar}})},
 	schema.BuiltinOperatorSUM:             {2, 0, at(1, 1, rule{checks: []check{noScalar}})},
 	schema.BuiltinOperatorREDUCE_PROD:     {2, 0, at(1, 1, rule{checks: []check{noScalar}})},
 	schema.BuiltinOperatorREDUCE_MAX:      {2, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorREDUCE_MIN:      {2, 2, at(1, 2, rule{})},
 
-	schema.BuiltinOperatorRELU:             {0, 1, at(1, 2, rule{})},
-	schema.BuiltinOperatorRELU6:            {0, 1, at(1, 2, rule{})},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {0, 1, at(1, 2, rule{})},
+	schema.BuiltinOperatorRELU:             {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
+	schema.BuiltinOperatorRELU6:            {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
 	schema.BuiltinOperatorLOGISTIC:         {0, 1, at(1, 2, rule{})},
 	schema.BuiltinOperatorTANH:             {0, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorHARD_SWISH:       {0, 1, rule{}},
@@ -91,8 +99,8 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {1, 1, at(1, 2, rule{})},
 	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {1, 1, at(1, 2, rule{constant: []int{2}, checks: []check{noCrops}})},
 
-	schema.BuiltinOperatorARG_MAX:       {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorARG_MIN:       {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorARG_MAX:       {2, 2, at(1, 2, rule{checks: []check{int32Index}})},
+	schema.BuiltinOperatorARG_MIN:       {2, 2, at(1, 2, rule{checks: []check{int32Index}})},
 	schema.BuiltinOperatorTOPK_V2:       {2, 2, at(1, 2, rule{constant: []int{1}})},
 	schema.BuiltinOperatorEQUAL:         {2, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorNOT_EQUAL:     {2, 2, at(1, 2, rule{})},
@@ -111,7 +119,8 @@ func nnapi(level int) *target {
 	t := &target{
 		name:          fmt.Sprintf("nnapi-1.%d", level),
 		title:         fmt.Sprintf("NNAPI 1.%d (Android %d)", level, 8+level),
-		source:        "google-ai-edge/LiteRT: tflite/delegates/nnapi/nnapi_delegate.cc (Validate)",
+		source:        sourceNNAPI,
+		release:       presumed,
 		rules:         map[schema.BuiltinOperator]rule{},
 		missing:       Error,
 		missingAdvice: "the CPU runs it; replace it where speed matters",
@@ -129,7 +138,7 @@ func nnapi(level int) *target {
 			r.types = f32 | f16 | i32 | u8
 		}
 		if r.checks = append(levelChecks(code, level), r.checks...); level < 2 {
-			r.perTensor, r.restricted = Error, true
+			r.perTensor, r.restricted = Error, Error
 		}
 		t.rules[code] = r
 	}
@@ -148,6 +157,14 @@ func levelChecks(code schema.BuiltinOperator, level int) []check {
 		if level < 3 {
 			checks = append(checks, flatDense)
 		}
+	case schema.BuiltinOperatorSOFTMAX:
+		if level < 2 {
+			checks = append(checks, matrixOrImage)
+		}
+	case schema.BuiltinOperatorSQUEEZE:
+		if level < 2 {
+			checks = append(checks, namedSqueeze)
+		}
 	case schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR:
 		if level < 3 {
 			checks = append(checks, plainResize)
@@ -158,6 +175,42 @@ func levelChecks(code schema.BuiltinOperator, level int) []check {
 		}
 	}
 	return checks
+}
+
+// matrixOrImage: SOFTMAX works on two or four dimensions.
+var matrixOrImage = check{
+	name:   "rank",
+	advice: "reshape the tensor before and after the op",
+	fault: func(o *operation) fault {
+		if x := o.x(); x != nil && len(x.Shape) != 2 && len(x.Shape) != 4 {
+			return faultf(x, "%d dimensions, taken are 2 and 4", len(x.Shape))
+		}
+		return fault{}
+	},
+}
+
+// namedSqueeze: SQUEEZE says which dimensions go.
+var namedSqueeze = check{
+	name:   "squeeze_dims",
+	advice: "name the dimensions, or use RESHAPE",
+	fault: func(o *operation) fault {
+		if p, ok := o.Options.(*schema.SqueezeOptionsT); ok && len(p.SqueezeDims) == 0 {
+			return faultf(nil, "it does not say which dimensions go")
+		}
+		return fault{}
+	},
+}
+
+// int32Index: the index is a 32-bit number.
+var int32Index = check{
+	name:   "type",
+	advice: "ask for INT32 indices",
+	fault: func(o *operation) fault {
+		if y := o.y(); y != nil && y.Type != schema.TensorTypeINT32 {
+			return faultf(y, "the output is %s, taken is INT32", y.Type)
+		}
+		return fault{}
+	},
 }
 
 var undilated = check{

@@ -177,8 +177,10 @@ var releases = map[schema.BuiltinOperator]string{
 	schema.BuiltinOperatorZEROS_LIKE:                   "1.12",
 }
 
-// newest stands for the newest release.
-const newest = "999.0"
+const (
+	newest   = "999.0" // stands for the newest release
+	presumed = "2.9"   // what every runtime in use is taken to have
+)
 
 // versionsIn returns the lowest and the highest version of an operator that a
 // release has, 0 and 0 if it has none.

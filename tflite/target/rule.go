@@ -22,14 +22,15 @@ type rule struct {
 	fused    activations // fused activations; 0: any
 
 	perTensor  Severity // of weights with a scale for each channel; 0: they are taken
-	same       bool     // data inputs and outputs share scale and zero point
-	restricted bool     // s_in·s_w < s_out
+	same       Severity // of data inputs and outputs that do not share scale and zero point
+	restricted Severity // of s_in·s_w ≥ s_out, for MUL the scales of both inputs
 	clamped    bool     // the output holds nothing outside of its activation
 	fixed      *quantization
 	constant   []int // inputs that must be constants where they are there
 
-	checks []check
-	source string // where the target says so; "": in its main source
+	checks    []check
+	relations string // where the target states same and restricted; "": where all else
+	source    string // where the target says so; "": in its main source
 }
 
 // A check is a rule that fields cannot express.
@@ -279,14 +280,14 @@ func (l *linter) operands() {
 }
 
 func (l *linter) quantization() {
-	if l.row.same {
-		l.report(Error, "same scale", l.op.sameScale(), "give them one scale and zero point, or put a QUANTIZE between", "")
+	if l.row.same > 0 {
+		l.report(l.row.same, "same scale", l.op.sameScale(), "give them one scale and zero point; conversion for this target does", l.row.relations)
 	}
 	if w := l.op.weights; l.row.perTensor > 0 && w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
 		l.report(l.row.perTensor, "per-channel weights", faultf(w, "%d weight scales; %s", len(w.Quant.Scale), manyScales[l.row.perTensor]), "quantize these weights per tensor; conversion for this target does", "")
 	}
-	if l.row.restricted {
-		l.report(Error, "scale product", l.op.growing(), "widen the output's range; conversion for this target does", "")
+	if l.row.restricted > 0 {
+		l.report(l.row.restricted, "scale product", l.op.growing(), "widen the output's range; conversion for this target does", l.row.relations)
 	}
 	if l.row.clamped {
 		l.report(Warning, "range beyond the activation", l.op.beyondClamp(), "clamp the output's range to the activation; conversion for this target does", "")

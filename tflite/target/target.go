@@ -62,6 +62,12 @@ type target struct {
 	name   string
 	title  string // for people
 	source string // of every row and rule that names none of its own
+
+	// release is the newest release of TensorFlow Lite, N.M, that is sure to load
+	// the file: the target itself, or what the target is part of. "": the target
+	// reads files by itself.
+	release string
+
 	rules  map[schema.BuiltinOperator]rule
 	all    rule     // what holds for every operator with a row
 	custom []string // custom operators it takes
@@ -78,7 +84,7 @@ type target struct {
 // targets in the order in which they are listed.
 var targets = []*target{
 	runtime("tflite", newest),
-	runtime("tflite-2.9", "2.9"),
+	runtime(Default, presumed),
 	xnnpack,
 	nnapi(1), nnapi(2), nnapi(3),
 	edgeTPU,

@@ -25,6 +25,8 @@ var rules = []struct {
 	{"tflite-2.11", "int8 kernel", target.Error, unary(schema.BuiltinOperatorEXP, 1, nil, 4), typed(unary(schema.BuiltinOperatorEXP, 1, nil, 4), schema.TensorTypeFLOAT32)},
 	{"tflite", "int8 kernel", target.Error, unary(schema.BuiltinOperatorEXP, 1, nil, 4), unary(schema.BuiltinOperatorEXP, 2, nil, 4)},
 	{"tflite", "int8 kernel", target.Error, unary(schema.BuiltinOperatorFLOOR, 1, nil, 4), typed(unary(schema.BuiltinOperatorFLOOR, 1, nil, 4), schema.TensorTypeFLOAT32)},
+	{"tflite-2.12", "int8 kernel", target.Error, quotient(), typed(quotient(), schema.TensorTypeFLOAT32)},
+	{"tflite-2.12", "int8 kernel", target.Error, quotient(), leaky(0.1, 0.1, 0.1)},
 	{"tflite", "bias", target.Error, conv(8, 8, 3, 4, 3, 1, 1, noBias), depthwise(8, 8, 4, 3, 1, 1, noBias)},
 	{"tflite", "weight zero point", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Inputs[1].Quant.Zero[0] = 6 }), dense(1, 4, 3)},
 	{"tflite", "weight axis", target.Error, conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { perChannel(o.Inputs[1], 3) }), conv(8, 8, 3, 4, 3, 1, 1)},
@@ -63,6 +65,12 @@ var rules = []struct {
 	{"nnapi-1.1", "type", target.Error, conv(8, 8, 3, 4, 3, 1, 1), typed(conv(8, 8, 3, 4, 3, 1, 1, oneScale, wideOutput), schema.TensorTypeUINT8)},
 	{"nnapi-1.1", "per-channel weights", target.Error, conv(8, 8, 3, 4, 3, 1, 1), conv(8, 8, 3, 4, 3, 1, 1, oneScale)},
 	{"nnapi-1.1", "scale product", target.Error, conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { o.Outputs[0].Quant.Scale[0] = 0.001 }), conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { o.Outputs[0].Quant.Scale[0] = 0.002 })},
+	{"nnapi-1.3", "scale product", target.Warning, product(0.1, 0.1, 0.01, 2), product(0.1, 0.1, 0.011, 2)},
+	{"nnapi-1.3", "same scale", target.Warning, fixedOut(schema.BuiltinOperatorRELU6, nil, 0.2, -3, 4), unary(schema.BuiltinOperatorRELU6, 2, nil, 4)},
+	{"nnapi-1.3", "same scale", target.Warning, rescaled(reduce(schema.BuiltinOperatorMEAN, []int{1, 1, 1, 8}, []int{1, 6, 7, 8}, 1, 2)), reduce(schema.BuiltinOperatorMEAN, []int{1, 1, 1, 8}, []int{1, 6, 7, 8}, 1, 2)},
+	{"nnapi-1.1", "rank", target.Error, softmax(1, 2, 3), softmax(2, 3)},
+	{"nnapi-1.1", "squeeze_dims", target.Error, op(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{}, q8(8), q8(1, 8)), op(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{SqueezeDims: []int32{0}}, q8(8), q8(1, 8))},
+	{"nnapi-1.3", "type", target.Error, indexOf(schema.TensorTypeINT64), indexOf(schema.TensorTypeINT32)},
 	{"nnapi-1.1", "dilation", target.Error, conv(20, 20, 3, 4, 3, 1, 2), conv(20, 20, 3, 4, 3, 1, 1)},
 	{"nnapi-1.1", "same scale", target.Error, rescaled(concat(2)), concat(2)},
 	{"nnapi-1.2", "version", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Version = 6 }), dense(1, 4, 3)},
@@ -169,6 +177,14 @@ func change(o *tflite.Op, changes ...func(*tflite.Op)) *tflite.Op {
 		c(o)
 	}
 	return o
+}
+
+func quotient() *tflite.Op {
+	return op(schema.BuiltinOperatorDIV, 1, &schema.DivOptionsT{}, q8(4), q8(4), q8(4))
+}
+
+func indexOf(t schema.TensorType) *tflite.Op {
+	return op(schema.BuiltinOperatorARG_MAX, 2, &schema.ArgMaxOptionsT{OutputType: t}, &tflite.Tensor{Type: t, Shape: []int{1}}, q8(1, 4), list(1))
 }
 
 func noBias(o *tflite.Op)     { o.Inputs = o.Inputs[:2] }

@@ -11,6 +11,7 @@ import (
 type kernel struct {
 	int8 int // lowest version with an int8 kernel
 	rule
+	since string // first release with an int8 kernel, where the version does not tell
 }
 
 var (
@@ -18,7 +19,7 @@ var (
 	signed      = &quantization{1. / 128, 0}    // TANH, L2_NORMALIZATION
 	logarithm   = &quantization{16. / 256, 127} // LOG_SOFTMAX
 
-	sameValues = rule{same: true}
+	sameValues = rule{same: Error}
 )
 
 // kernels are the operators with an int8 kernel.
@@ -28,88 +29,88 @@ var (
 // specification. A relation that a kernel does not check but relies on counts
 // as one that it asks for: without it the numbers are wrong.
 var kernels = map[schema.BuiltinOperator]kernel{
-	schema.BuiltinOperatorCONV_2D:           {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias, symmetricWeights, weightAxis(0), groups}}},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {3, rule{ranks: [2]int{4, 4}, checks: []check{hasBias.as(Warning), symmetricWeights, weightAxis(3)}}},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {4, rule{checks: []check{symmetricWeights, weightAxis(0)}}},
-	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(0)}}},
-	schema.BuiltinOperatorBATCH_MATMUL:      {2, rule{ranks: [2]int{2, 5}}},
+	schema.BuiltinOperatorCONV_2D:           {int8: 3, rule: rule{ranks: [2]int{4, 4}, checks: []check{hasBias, symmetricWeights, weightAxis(0), groups}}},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {int8: 3, rule: rule{ranks: [2]int{4, 4}, checks: []check{hasBias.as(Warning), symmetricWeights, weightAxis(3)}}},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {int8: 4, rule: rule{checks: []check{symmetricWeights, weightAxis(0)}}},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {int8: 2, rule: rule{ranks: [2]int{4, 4}, checks: []check{symmetricWeights, weightAxis(0)}}},
+	schema.BuiltinOperatorBATCH_MATMUL:      {int8: 2, rule: rule{ranks: [2]int{2, 5}}},
 
-	schema.BuiltinOperatorADD:                {2, rule{checks: []check{sumStep}}},
-	schema.BuiltinOperatorSUB:                {2, rule{checks: []check{sumStep}}},
-	schema.BuiltinOperatorMUL:                {2, rule{checks: []check{productVersion}}},
-	schema.BuiltinOperatorDIV:                {int8: 1},
+	schema.BuiltinOperatorADD:                {int8: 2, rule: rule{checks: []check{sumStep}}},
+	schema.BuiltinOperatorSUB:                {int8: 2, rule: rule{checks: []check{sumStep}}},
+	schema.BuiltinOperatorMUL:                {int8: 2, rule: rule{checks: []check{productVersion}}},
+	schema.BuiltinOperatorDIV:                {int8: 1, since: "2.13"},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {int8: 2},
 
-	schema.BuiltinOperatorAVERAGE_POOL_2D: {2, rule{ranks: [2]int{4, 4}, same: true}},
-	schema.BuiltinOperatorMAX_POOL_2D:     {2, rule{ranks: [2]int{4, 4}, same: true}},
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {int8: 2, rule: rule{ranks: [2]int{4, 4}, same: Error}},
+	schema.BuiltinOperatorMAX_POOL_2D:     {int8: 2, rule: rule{ranks: [2]int{4, 4}, same: Error}},
 	schema.BuiltinOperatorMEAN:            {int8: 2},
 	schema.BuiltinOperatorSUM:             {int8: 2},
 	schema.BuiltinOperatorREDUCE_PROD:     {int8: 2},
-	schema.BuiltinOperatorREDUCE_MAX:      {2, sameValues},
-	schema.BuiltinOperatorREDUCE_MIN:      {2, sameValues},
+	schema.BuiltinOperatorREDUCE_MAX:      {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorREDUCE_MIN:      {int8: 2, rule: sameValues},
 
 	schema.BuiltinOperatorRELU:             {int8: 2},
 	schema.BuiltinOperatorRELU6:            {int8: 2},
 	schema.BuiltinOperatorRELU_N1_TO_1:     {int8: 1},
 	schema.BuiltinOperatorRELU_0_TO_1:      {int8: 1},
-	schema.BuiltinOperatorLEAKY_RELU:       {int8: 1},
+	schema.BuiltinOperatorLEAKY_RELU:       {int8: 1, since: "2.3"},
 	schema.BuiltinOperatorPRELU:            {int8: 1},
 	schema.BuiltinOperatorELU:              {int8: 1},
-	schema.BuiltinOperatorHARD_SWISH:       {1, rule{checks: []check{swishStep}}},
+	schema.BuiltinOperatorHARD_SWISH:       {int8: 1, rule: rule{checks: []check{swishStep}}},
 	schema.BuiltinOperatorGELU:             {int8: 2},
 	schema.BuiltinOperatorABS:              {int8: 2},
 	schema.BuiltinOperatorEXP:              {int8: 2},
 	schema.BuiltinOperatorLOG:              {int8: 2},
 	schema.BuiltinOperatorSQRT:             {int8: 2},
 	schema.BuiltinOperatorRSQRT:            {int8: 2},
-	schema.BuiltinOperatorLOGISTIC:         {2, rule{fixed: probability}},
-	schema.BuiltinOperatorSOFTMAX:          {2, rule{fixed: probability}},
-	schema.BuiltinOperatorTANH:             {2, rule{fixed: signed}},
-	schema.BuiltinOperatorL2_NORMALIZATION: {2, rule{fixed: signed}},
-	schema.BuiltinOperatorLOG_SOFTMAX:      {2, rule{fixed: logarithm}},
+	schema.BuiltinOperatorLOGISTIC:         {int8: 2, rule: rule{fixed: probability}},
+	schema.BuiltinOperatorSOFTMAX:          {int8: 2, rule: rule{fixed: probability}},
+	schema.BuiltinOperatorTANH:             {int8: 2, rule: rule{fixed: signed}},
+	schema.BuiltinOperatorL2_NORMALIZATION: {int8: 2, rule: rule{fixed: signed}},
+	schema.BuiltinOperatorLOG_SOFTMAX:      {int8: 2, rule: rule{fixed: logarithm}},
 
-	schema.BuiltinOperatorCONCATENATION:           {2, rule{same: true, fused: actNone}},
-	schema.BuiltinOperatorPACK:                    {2, sameValues},
-	schema.BuiltinOperatorUNPACK:                  {2, sameValues},
-	schema.BuiltinOperatorSPLIT:                   {2, sameValues},
-	schema.BuiltinOperatorSPLIT_V:                 {2, sameValues},
-	schema.BuiltinOperatorMAXIMUM:                 {2, sameValues},
-	schema.BuiltinOperatorMINIMUM:                 {2, sameValues},
-	schema.BuiltinOperatorSELECT:                  {1, sameValues},
-	schema.BuiltinOperatorSELECT_V2:               {1, sameValues},
-	schema.BuiltinOperatorPAD:                     {2, rule{same: true, ranks: [2]int{0, 5}}},
-	schema.BuiltinOperatorPADV2:                   {2, rule{same: true, ranks: [2]int{0, 5}}},
-	schema.BuiltinOperatorMIRROR_PAD:              {2, sameValues},
-	schema.BuiltinOperatorRESHAPE:                 {1, sameValues},
-	schema.BuiltinOperatorSQUEEZE:                 {1, sameValues},
-	schema.BuiltinOperatorEXPAND_DIMS:             {1, sameValues},
-	schema.BuiltinOperatorTRANSPOSE:               {2, rule{same: true, ranks: [2]int{0, 8}}},
-	schema.BuiltinOperatorSLICE:                   {2, sameValues},
-	schema.BuiltinOperatorSTRIDED_SLICE:           {2, sameValues},
-	schema.BuiltinOperatorGATHER:                  {2, sameValues},
-	schema.BuiltinOperatorGATHER_ND:               {1, sameValues},
-	schema.BuiltinOperatorSCATTER_ND:              {1, sameValues},
-	schema.BuiltinOperatorTILE:                    {3, sameValues},
-	schema.BuiltinOperatorBROADCAST_TO:            {3, sameValues},
-	schema.BuiltinOperatorFILL:                    {3, sameValues},
-	schema.BuiltinOperatorREVERSE_V2:              {3, rule{same: true, ranks: [2]int{0, 8}}},
-	schema.BuiltinOperatorRESIZE_BILINEAR:         {2, rule{same: true, ranks: [2]int{4, 4}}},
-	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {2, rule{same: true, ranks: [2]int{4, 4}}},
-	schema.BuiltinOperatorSPACE_TO_DEPTH:          {2, rule{same: true, ranks: [2]int{4, 4}}},
-	schema.BuiltinOperatorDEPTH_TO_SPACE:          {2, rule{same: true, ranks: [2]int{4, 4}}},
-	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {2, rule{same: true, ranks: [2]int{3, 4}}},
-	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {2, rule{same: true, ranks: [2]int{3, 4}}},
+	schema.BuiltinOperatorCONCATENATION:           {int8: 2, rule: rule{same: Error, fused: actNone}},
+	schema.BuiltinOperatorPACK:                    {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorUNPACK:                  {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorSPLIT:                   {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorSPLIT_V:                 {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorMAXIMUM:                 {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorMINIMUM:                 {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorSELECT:                  {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorSELECT_V2:               {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorPAD:                     {int8: 2, rule: rule{same: Error, ranks: [2]int{0, 5}}},
+	schema.BuiltinOperatorPADV2:                   {int8: 2, rule: rule{same: Error, ranks: [2]int{0, 5}}},
+	schema.BuiltinOperatorMIRROR_PAD:              {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorRESHAPE:                 {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorSQUEEZE:                 {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorEXPAND_DIMS:             {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorTRANSPOSE:               {int8: 2, rule: rule{same: Error, ranks: [2]int{0, 8}}},
+	schema.BuiltinOperatorSLICE:                   {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorGATHER:                  {int8: 2, rule: sameValues},
+	schema.BuiltinOperatorGATHER_ND:               {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorSCATTER_ND:              {int8: 1, rule: sameValues},
+	schema.BuiltinOperatorTILE:                    {int8: 3, rule: sameValues},
+	schema.BuiltinOperatorBROADCAST_TO:            {int8: 3, rule: sameValues},
+	schema.BuiltinOperatorFILL:                    {int8: 3, rule: sameValues},
+	schema.BuiltinOperatorREVERSE_V2:              {int8: 3, rule: rule{same: Error, ranks: [2]int{0, 8}}},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {int8: 2, rule: rule{same: Error, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {int8: 2, rule: rule{same: Error, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {int8: 2, rule: rule{same: Error, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {int8: 2, rule: rule{same: Error, ranks: [2]int{4, 4}}},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {int8: 2, rule: rule{same: Error, ranks: [2]int{3, 4}}},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {int8: 2, rule: rule{same: Error, ranks: [2]int{3, 4}}},
 	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {int8: 1},
 
 	schema.BuiltinOperatorARG_MAX:       {int8: 2},
 	schema.BuiltinOperatorARG_MIN:       {int8: 2},
 	schema.BuiltinOperatorTOPK_V2:       {int8: 2},
-	schema.BuiltinOperatorEQUAL:         {2, rule{checks: []check{fraction}}},
-	schema.BuiltinOperatorNOT_EQUAL:     {2, rule{checks: []check{fraction}}},
-	schema.BuiltinOperatorGREATER:       {2, rule{checks: []check{fraction}}},
-	schema.BuiltinOperatorGREATER_EQUAL: {2, rule{checks: []check{fraction}}},
-	schema.BuiltinOperatorLESS:          {2, rule{checks: []check{fraction}}},
-	schema.BuiltinOperatorLESS_EQUAL:    {2, rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorEQUAL:         {int8: 2, rule: rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorNOT_EQUAL:     {int8: 2, rule: rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorGREATER:       {int8: 2, rule: rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorGREATER_EQUAL: {int8: 2, rule: rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorLESS:          {int8: 2, rule: rule{checks: []check{fraction}}},
+	schema.BuiltinOperatorLESS_EQUAL:    {int8: 2, rule: rule{checks: []check{fraction}}},
 	schema.BuiltinOperatorSHAPE:         {int8: 1},
 	schema.BuiltinOperatorRANK:          {int8: 1},
 	schema.BuiltinOperatorCAST:          {int8: 3},
@@ -133,6 +134,7 @@ func runtime(name, release string) *target {
 		name:          name,
 		title:         "TensorFlow Lite " + release,
 		source:        sourceResolver,
+		release:       release,
 		rules:         map[schema.BuiltinOperator]rule{},
 		custom:        []string{"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram"},
 		missing:       Error,
@@ -148,6 +150,9 @@ func runtime(name, release string) *target {
 			continue
 		}
 		k := kernels[code]
+		if k.since != "" && later(k.since, release) {
+			k.int8 = 0
+		}
 		r := k.rule
 		r.versions, r.source = [2]int{lo, hi}, sourceKernels
 		r.checks = append([]check{int8Version(k.int8, hi).from(sourceResolver)}, r.checks...)

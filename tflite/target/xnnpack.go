@@ -15,6 +15,7 @@ var xnnpack = &target{
 	name:          "xnnpack",
 	title:         "XNNPACK",
 	source:        "google-ai-edge/LiteRT: tflite/delegates/xnnpack/xnnpack_delegate.cc",
+	release:       presumed,
 	missing:       Note,
 	broken:        Note,
 	missingAdvice: "nothing: the runtime's own kernel runs it",

@@ -1,0 +1,76 @@
+package dfq
+
+import (
+	"math"
+
+	"dfq/schema"
+	"dfq/tflite"
+	"dfq/tflite/target"
+)
+
+// What the target asks of scales beyond the INT8 specification. Versions and
+// releases, and one scale for weights, are asked for where they are decided.
+
+// scaleRule is that of op's row, or, where the row leaves it free, the target's.
+func (j *job) scaleRule(op *tflite.Op) scaleRule {
+	rule := spec(op).scale
+	if rule.kind == freeScale && spec(op).filter == nil && j.limits.SameScale(op.Code) {
+		return same
+	}
+	return rule
+}
+
+// leastScale is the least scale of op's first output that its kernel can
+// express and, where the target restricts scales, that is above the product of
+// the input's and the weights'. It reads the scales that operands have so far.
+func (j *job) leastScale(op *tflite.Op) float64 {
+	least := float64(leastScale(op))
+	if !j.limits.RestrictedScale(op.Code) {
+		return least
+	}
+	if f := spec(op).filter; f != nil {
+		input := float64(scaleOf(op.Inputs[f.input]))
+		for _, s := range j.filterScales(op, f) {
+			least = math.Max(least, input*float64(s))
+		}
+	} else if op.Code == schema.BuiltinOperatorMUL {
+		least = math.Max(least, float64(scaleOf(op.Inputs[0]))*float64(scaleOf(op.Inputs[1])))
+	}
+	return least
+}
+
+// keepApart adds to apart the outputs that the target wants inside the clamp of
+// their op's activation and whose group holds more. It reports whether there
+// are any new ones.
+func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bool) bool {
+	found := false
+	for _, op := range ops {
+		if !j.limits.Clamped(op.Code) || !real(op.Outputs[0]) || apart[op.Outputs[0]] {
+			continue
+		}
+		lo, hi := clampOf(op)
+		p := g.find(op.Outputs[0]).params()
+		from, to := p.Range()
+		if step := float64(p.Scale) / 2; from < lo-step || to > hi+step {
+			apart[op.Outputs[0]], found = true, true
+		}
+	}
+	return found
+}
+
+// clampOf is the interval that op's activation, fused or the op itself, lets
+// through.
+func clampOf(op *tflite.Op) (lo, hi float64) {
+	act := activation(op)
+	if alone, ok := standalone[op.Code]; ok {
+		act = alone
+	}
+	return tflite.Clamp(act)
+}
+
+// checkTarget notes what the target will not take of the result.
+func checkTarget(j *job) error {
+	var err error
+	j.report.Lint, err = target.Lint(j.model, j.opts.Target)
+	return err
+}

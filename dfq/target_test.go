@@ -1,0 +1,128 @@
+package dfq
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	"dfq/tflite/target"
+	. "dfq/tflite/tflitetest"
+)
+
+// What a target asks beyond the specification is kept in a file for it, and not
+// in one for none: the lint, which reads the target's rows by itself, says so.
+func TestTargetKeepsRules(t *testing.T) {
+	relu6 := Unary(schema.BuiltinOperatorRELU6, nil)
+	tests := []struct {
+		name, target, rule string
+		model              *tflite.Model
+	}{
+		{"weights of a convolution", "nnapi-1.1", "per-channel weights", Chain(Input(1, 4, 4, 3), Conv(4, 3))},
+		{"scale product of a convolution", "nnapi-1.1", "scale product", Chain(Input(1, 4, 4, 3), cancelled)},
+		{"scale product of MUL", "nnapi-1.3", "scale product", Chain(Input(1, 4, 4, 3), smallProduct)},
+		{"scale of MEAN", "nnapi-1.3", "same scale", Chain(Input(1, 4, 4, 3), Conv(4, 3), Mean())},
+		{"scale of RELU6", "nnapi-1.3", "same scale", Chain(Input(1, 4, 4, 3), relu6)},
+		{"no QUANTIZE", "nnapi-1.2", "type", Chain(Input(1, 4, 4, 3), unequalParts)},
+		{"range inside RELU6", "hexagon-htp", "range beyond the activation", Chain(Input(1, 4, 4, 3), Concat(Sequence(Conv(4, 1), relu6), Conv(4, 1)))},
+		{"version of SPLIT", "nnapi-1.3", "version", Chain(Input(1, 4, 4, 4), Conv(4, 1), halves)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			breaks := func(found []target.Finding) bool {
+				return slices.ContainsFunc(found, func(f target.Finding) bool { return f.Rule == test.rule })
+			}
+			q, report := quantize(t, test.model, &Options{Samples: 1, Target: test.target})
+			if breaks(report.Lint) {
+				t.Errorf("for %s: %v\n%v", test.target, report.Lint, q)
+			}
+			q, _ = quantize(t, test.model, &Options{Samples: 1})
+			found, err := target.Lint(q, test.target)
+			if err != nil || !breaks(found) {
+				t.Errorf("for no target, nothing breaks %q: %v %v\n%v", test.rule, found, err, q)
+			}
+		})
+	}
+}
+
+// cancelled subtracts a number from itself, which leaves a small bias of large
+// weights.
+func cancelled(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	o := &schema.Conv2DOptionsT{StrideH: 1, StrideW: 1, DilationHFactor: 1, DilationWFactor: 1}
+	twice := b.Op("twice", schema.BuiltinOperatorCONV_2D, o, []int{1, 4, 4, 2}, x, b.Floats([]int{2, 1, 1, 3}, 1, 0, 0, 1, 0, 0), b.Floats([]int{2}, 0, 0))
+	return b.Op("difference", schema.BuiltinOperatorCONV_2D, o, []int{1, 4, 4, 1}, twice, b.Floats([]int{1, 1, 1, 2}, 1, -1), b.Floats([]int{1}, 0.001))
+}
+
+// smallProduct is a product that is far smaller than its factors.
+func smallProduct(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	large := b.Op("large", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{1}, 1000))
+	none := b.Op("none", schema.BuiltinOperatorSUB, &schema.SubOptionsT{}, x.Shape, x, x)
+	return b.Op("y", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, large, none)
+}
+
+// unequalParts joins a tensor with one of far larger range, and reads it elsewhere.
+func unequalParts(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	one := []int{1}
+	y := b.Op("small", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats(one, 0.5))
+	z := b.Op("large", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, y, b.Floats(one, 100))
+	return b.Op("stack", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, []int{1, 4, 4, 6}, y, z)
+}
+
+// halves adds one half of the channels to the other.
+func halves(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	shape := []int{1, 4, 4, 2}
+	y, z := b.Tensor("half", schema.TensorTypeFLOAT32, shape...), b.Tensor("other_half", schema.TensorTypeFLOAT32, shape...)
+	b.Add(schema.BuiltinOperatorSPLIT, &schema.SplitOptionsT{NumSplits: 2}, []*tflite.Tensor{b.Ints(nil, 3), x}, y, z)
+	return b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, shape, y, z)
+}
+
+// An op is INT8 where the target's release has its kernel, or the target itself
+// takes it; elsewhere it stays float, and the reason names the release.
+func TestTargetReleases(t *testing.T) {
+	exp := Chain(Input(1, 4), Dense(4), Unary(schema.BuiltinOperatorEXP, &schema.ExpOptionsT{}))
+	tests := []struct {
+		target string
+		int8   bool
+	}{
+		{"", false}, {"tflite-2.9", false}, {"tflite-2.11", false}, {"tflite-2.12", true}, {"tflite", true},
+		{"xnnpack", false},  // loaded by a runtime like any other file
+		{"ethos-u55", true}, // its compiler has EXP
+		{"tflm", false},     // has EXP on float only
+	}
+	for _, test := range tests {
+		q, _, err := Quantize(exp, &Options{Samples: 1, Target: test.target})
+		var unsupported *UnsupportedError
+		switch {
+		case test.int8 && err != nil:
+			t.Errorf("%q: %v", test.target, err)
+		case test.int8 && q.Graphs[0].Ops[1].Version != 2:
+			t.Errorf("%q: EXP version %d, int8 needs 2", test.target, q.Graphs[0].Ops[1].Version)
+		case !test.int8 && (!errors.As(err, &unsupported) || !strings.Contains(err.Error(), "2.12.0")):
+			t.Errorf("%q: EXP became INT8, or the reason is wrong: %v", test.target, err)
+		}
+	}
+	if _, _, err := Quantize(exp, &Options{Target: "toaster"}); err == nil || !strings.Contains(err.Error(), "toaster") {
+		t.Errorf("an unknown target: %v", err)
+	}
+}
+
+// Each row's versions are those that the same release of TensorFlow Lite has: the
+// tables of both packages come from different columns of the same sources.
+func TestRowsAndReleases(t *testing.T) {
+	for i, s := range ops {
+		code := schema.BuiltinOperator(i)
+		for _, v := range s.versions {
+			major, rest, _ := strings.Cut(v.runtime, ".")
+			minor, _, _ := strings.Cut(rest, ".")
+			limits, err := target.LimitsOf("tflite-" + major + "." + minor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lowest, highest := limits.Versions(code); v.number < lowest || v.number > highest || !limits.Takes(code) {
+				t.Errorf("%s version %d is written for %s, which has %d to %d", code, v.number, v.runtime, lowest, highest)
+			}
+		}
+	}
+}
