@@ -14,12 +14,15 @@ import (
 
 	"dfq/dfq"
 	"dfq/tflite"
+	"dfq/tflite/target"
 
 	"github.com/spf13/cobra"
 )
 
 type convertFlags struct {
 	out, report string
+	target      string
+	allowCPU    bool
 	perTensor   bool
 	io          string
 	ranges      rangeFlags
@@ -52,9 +55,18 @@ the JPEG and PNG files of a folder, its .npy and .bin files (one for each input
 of each sample, in the order of their names), or one .npy or .npz file whose
 arrays hold all samples along a first axis. At most 200 are used, evenly picked.
 Pixels become what the model reads as --input-range or --mean and --std say, else
-as is found; numbers are taken as they are.`,
+as is found; numbers are taken as they are.
+
+With --target the file is what that runtime or NPU takes, as far as it can be:
+weights per tensor or per channel, operator versions, scale relations, ranges.
+What it says of the result is printed as "dfq lint" does. If it will not take
+some of the ops, nothing is written, and the exit code is 1; --allow-cpu writes
+the file all the same, for a runtime that leaves these ops to the CPU.
+
+Targets: ` + targetNames + `.`,
 		Example: `  dfq convert model.tflite
   dfq convert model.tflite -o small.tflite --input-range -1,1
+  dfq convert model.tflite --target ethos-u55
   dfq convert - -o - --per-tensor < model.tflite > small.tflite`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeModels,
@@ -64,6 +76,8 @@ as is found; numbers are taken as they are.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.out, "out", "o", "", "write to `FILE`")
+	flags.StringVar(&f.target, "target", "", "write for the runtime or NPU `NAME`")
+	flags.BoolVar(&f.allowCPU, "allow-cpu", false, "write the file even if the target will not take some ops")
 	flags.BoolVar(&f.perTensor, "per-tensor", false, "one scale for all of a weight tensor, for accelerators that need it")
 	flags.StringVar(&f.io, "io", "int8", "`TYPE` of inputs and outputs: int8, uint8 or float32")
 	f.ranges.add(flags)
@@ -78,6 +92,7 @@ as is found; numbers are taken as they are.`,
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
 	flags.StringVar(&f.report, "report", "", "write a record of the conversion as JSON to `FILE`")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no summary, no progress; warnings only")
+	cmd.RegisterFlagCompletionFunc("target", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("io", cobra.FixedCompletions([]string{"int8", "uint8", "float32"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("print-after", cobra.FixedCompletions(append(dfq.Passes(), everyPass), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -120,6 +135,11 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 		return explain(in.name, err)
 	}
 	real.note(report)
+	said := lintOf(f.target, report.Lint)
+	if said.Errors > 0 && !f.allowCPU {
+		said.text(stderr)
+		return refusal(in.name, said, report.Ops)
+	}
 	size, err := f.write(cmd.Context(), stdout, model, report)
 	if err != nil {
 		return err
@@ -130,10 +150,20 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if f.quiet {
 		warnOfFindings(stderr, report.Findings)
 	}
+	if f.target != "" && (!f.quiet || said.Errors > 0) {
+		said.text(stderr)
+	}
 	for _, w := range report.Warnings {
 		fmt.Fprintf(stderr, "dfq: warning: %s\n", w)
 	}
 	return nil
+}
+
+// refusal is the error for a result that its target will not take as a whole.
+func refusal(name string, said lintResult, ops int) error {
+	refused, _ := said.refused()
+	return hintedError{fmt.Errorf("%s: %s will not take %d of %d ops; nothing is written", name, said.Title, refused, ops),
+		"--allow-cpu writes the file all the same, and leaves these ops to the CPU"}
 }
 
 // write writes the model and the record of its making, and returns the model's
@@ -172,6 +202,10 @@ func (f *convertFlags) check(cmd *cobra.Command) error {
 		return usagef("--calibrate: no folder or file is named")
 	case given("crop") && f.calibrate == "":
 		return usagef("--crop needs --calibrate")
+	case f.allowCPU && f.target == "":
+		return usagef("--allow-cpu needs --target")
+	case f.target != "" && target.Title(f.target) == "":
+		return unknownTarget(f.target)
 	case !goodCrop(f.crop):
 		return usagef("--crop %g is not above 0 and up to 1", f.crop)
 	}
@@ -189,6 +223,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		return nil, err
 	}
 	opts := &dfq.Options{
+		Target:      f.target,
 		PerTensor:   f.perTensor,
 		IO:          ioType,
 		NoEqualize:  f.noEqualize,
@@ -237,13 +272,13 @@ func passesNamed(names []string) ([]string, error) {
 // checkTargets refuses to write over the model that was read, to write two
 // things to one place, and to write a model to a terminal.
 func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
-	for _, target := range []string{f.out, f.report} {
-		if target == standard {
+	for _, to := range []string{f.out, f.report} {
+		if to == standard {
 			if out, ok := stdout.(*os.File); ok && isFile(out, in.info) {
 				return usagef("stdout is the model itself")
 			}
-		} else if target != "" && sameFile(in.info, target) {
-			return usagef("%s is the model itself; dfq does not write over what it reads", target)
+		} else if to != "" && sameFile(in.info, to) {
+			return usagef("%s is the model itself; dfq does not write over what it reads", to)
 		}
 	}
 	if f.out == standard && isTerminal(stdout) {

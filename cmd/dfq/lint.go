@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -15,6 +16,14 @@ import (
 
 // allTargets stands for every target by name.
 const allTargets = "all"
+
+// targetNames lists the targets in help texts.
+var targetNames = strings.Join(target.Names(), ", ") + ",\nand tflite-N.M for any release of TensorFlow Lite"
+
+func unknownTarget(name string) error {
+	_, err := target.LimitsOf(name)
+	return usageError{err}
+}
 
 func newLint() *cobra.Command {
 	var name string
@@ -31,8 +40,7 @@ that some versions of it refuse, or that costs accuracy. A note is an op that
 runs elsewhere, with nothing to repair. Exit code 1 tells of errors; with
 "--target all", a table of all targets, it does not.
 
-Targets: ` + strings.Join(target.Names(), ", ") + `,
-and tflite-N.M for any release of TensorFlow Lite.`,
+Targets: ` + targetNames + `.`,
 		Example: `  dfq lint model_int8.tflite --target ethos-u55
   dfq lint model_int8.tflite --target all`,
 		Args:              cobra.ExactArgs(1),
@@ -42,15 +50,14 @@ and tflite-N.M for any release of TensorFlow Lite.`,
 			if name == allTargets {
 				names = target.Names()
 			} else if target.Title(name) == "" {
-				_, err := target.Lint(&tflite.Model{}, name)
-				return usageError{err}
+				return unknownTarget(name)
 			}
 			f, err := readModel(args[0], cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			lints := lint(f.model, names)
-			if err := writeLints(cmd.OutOrStdout(), lints, asJSON, name == allTargets); err != nil {
+			if err := writeLints(cmd.OutOrStdout(), f.model, lints, asJSON, name == allTargets); err != nil {
 				return err
 			}
 			if n := lints[0].Errors; n > 0 && name != allTargets {
@@ -82,24 +89,43 @@ func lint(m *tflite.Model, names []string) []lintResult {
 	for _, name := range names {
 		found, err := target.Lint(m, name)
 		must(err)
-		r := lintResult{Target: name, Title: target.Title(name), Findings: append([]target.Finding{}, found...)}
-		for _, f := range found {
-			switch f.Severity {
-			case target.Error:
-				r.Errors++
-			case target.Warning:
-				r.Warnings++
-			default:
-				r.Notes++
-			}
-		}
-		results = append(results, r)
+		results = append(results, lintOf(name, found))
 	}
 	return results
 }
 
+func lintOf(name string, found []target.Finding) lintResult {
+	r := lintResult{Target: name, Title: target.Title(name), Findings: append([]target.Finding{}, found...)}
+	for _, f := range found {
+		switch f.Severity {
+		case target.Error:
+			r.Errors++
+		case target.Warning:
+			r.Warnings++
+		default:
+			r.Notes++
+		}
+	}
+	return r
+}
+
+// refused counts the ops that the target will not take, and names their
+// operators in the order of the file.
+func (r *lintResult) refused() (n int, names []string) {
+	ops := map[[2]int]bool{}
+	for _, f := range r.Findings {
+		if f.Severity == target.Error {
+			ops[[2]int{f.Graph, f.Op}] = true
+			if !slices.Contains(names, f.Name) {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return len(ops), names
+}
+
 // writeLints prints results: JSON, a table, or one target's findings.
-func writeLints(w io.Writer, results []lintResult, asJSON, table bool) error {
+func writeLints(w io.Writer, m *tflite.Model, results []lintResult, asJSON, table bool) error {
 	var out strings.Builder
 	switch {
 	case asJSON && table:
@@ -111,7 +137,11 @@ func writeLints(w io.Writer, results []lintResult, asJSON, table bool) error {
 		must(err)
 		fmt.Fprintf(&out, "%s\n", text)
 	case table:
-		lintTable(&out, results)
+		ops := 0
+		for _, g := range m.Graphs {
+			ops += len(g.Ops)
+		}
+		lintTable(&out, results, ops)
 	default:
 		results[0].text(&out)
 	}
@@ -119,11 +149,14 @@ func writeLints(w io.Writer, results []lintResult, asJSON, table bool) error {
 	return err
 }
 
-func lintTable(w io.Writer, results []lintResult) {
+// lintTable prints a line for each target: how many of the model's ops it takes,
+// and the operators of those that it does not.
+func lintTable(w io.Writer, results []lintResult, ops int) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "target\terrors\twarnings\tnotes\t")
+	fmt.Fprintln(t, "target\t\tops taken\terrors\twarnings\tnotes\tnot taken")
 	for _, r := range results {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\n", r.Target, r.Errors, r.Warnings, r.Notes, r.Title)
+		refused, names := r.refused()
+		fmt.Fprintf(t, "%s\t%s\t%d of %d\t%d\t%d\t%d\t%s\n", r.Target, r.Title, ops-refused, ops, r.Errors, r.Warnings, r.Notes, strings.Join(names, ", "))
 	}
 	must(t.Flush())
 }

@@ -212,6 +212,7 @@ func (l *linter) versions() {
 const (
 	adviceVersion = "write the op in a form that has such a version; conversion for this target does"
 	adviceInt8    = "convert it to INT8, inputs and outputs too; an op that stays float runs on the CPU"
+	adviceCPU     = "the CPU runs it; replace it where speed matters"
 	adviceIndex   = "the CPU runs it; compute shapes and indices beforehand, or leave them to the application"
 )
 
@@ -220,7 +221,11 @@ func (l *linter) elementTypes() {
 	check := func(role string, ts []*tflite.Tensor, want types, advice string) bool {
 		for _, t := range ts {
 			if want != 0 && t != nil && !want.has(t.Type) {
-				if !(f32 | f16).has(t.Type) && advice == adviceInt8 {
+				switch {
+				case advice != adviceInt8 || (f32 | f16).has(t.Type):
+				case integer(t):
+					advice = adviceCPU
+				default:
 					advice = adviceIndex
 				}
 				l.errorf("type", advice, t, "%s is %s, taken are %s", role, t.Type, want)
