@@ -315,21 +315,22 @@ func (g *groups) widenForKernels(ops []*tflite.Op, leastScale func(*tflite.Op) f
 	for range 8 { // a widened group may be the input of an earlier op's group
 		changed := false
 		for _, op := range ops {
+			for _, t := range realOperands(op) {
+				t.Quant = quantization(g.find(t).params())
+			}
+			least := math.Max(float64(spec(op).reads[0]), constantStep(op))
 			for _, t := range op.Inputs {
 				// A constant, which has no other reader, can have the steps that
 				// the kernel works in.
-				if least := spec(op).reads[0]; least > 0 && real(t) && t.Constant() && g.find(t).params().Scale < least {
+				if least > 0 && real(t) && t.Constant() && float64(g.find(t).params().Scale) < least {
 					c := g.find(t)
-					c.hi = c.lo + float64(least)*(affine.QMax-affine.QMin)*1.0001
+					c.hi = c.lo + least*(affine.QMax-affine.QMin)*1.0001
 				}
 			}
 			if !real(op.Outputs[0]) {
 				continue
 			}
 			out := g.find(op.Outputs[0])
-			for _, t := range realOperands(op) {
-				t.Quant = quantization(g.find(t).params())
-			}
 			if need := leastScale(op); out.fixed == nil && float64(out.params().Scale) < need {
 				out.hi = math.Max(out.hi, out.lo+need*(affine.QMax-affine.QMin)*1.01)
 				changed = true

@@ -21,10 +21,11 @@ func (j *job) scaleRule(op *tflite.Op) scaleRule {
 }
 
 // leastScale is the least scale of op's first output that its kernel can
-// express and, where the target restricts scales, that is above the product of
-// the input's and the weights'. It reads the scales that operands have so far.
+// express, that XNNPACK takes and, where the target restricts scales, that is
+// above the product of the input's and the weights'. It reads the scales that
+// operands have so far.
 func (j *job) leastScale(op *tflite.Op) float64 {
-	least := float64(leastScale(op))
+	least := math.Max(float64(leastScale(op)), xnnpackStep(op))
 	if !j.limits.RestrictedScale(op.Code) {
 		return least
 	}
@@ -37,6 +38,30 @@ func (j *job) leastScale(op *tflite.Op) float64 {
 		least = math.Max(least, float64(scaleOf(op.Inputs[0]))*float64(scaleOf(op.Inputs[1])))
 	}
 	return least
+}
+
+// xnnpackStep is the least scale of a sum or product with which XNNPACK takes
+// it: a step of the inputs is less than 2⁸ of the output's. CPU builds of the
+// runtime use XNNPACK wherever they can, so no file is without it, and steps as
+// coarse as that gain nothing from a finer output.
+func xnnpackStep(op *tflite.Op) float64 {
+	switch op.Code {
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB:
+		return math.Max(float64(scaleOf(op.Inputs[0])), float64(scaleOf(op.Inputs[1]))) / (1 << 8)
+	case schema.BuiltinOperatorMUL:
+		return float64(scaleOf(op.Inputs[0])) * float64(scaleOf(op.Inputs[1])) / (1 << 8)
+	}
+	return 0
+}
+
+// constantStep is the least scale of a constant that is added with which XNNPACK
+// takes the sum: 2⁻¹⁰ of the output's, a step of which it is far below.
+func constantStep(op *tflite.Op) float64 {
+	switch op.Code {
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB:
+		return float64(scaleOf(op.Outputs[0])) / (1 << 10)
+	}
+	return 0
 }
 
 // keepApart adds to apart the outputs that the target wants inside the clamp of

@@ -78,6 +78,35 @@ func halves(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, shape, y, z)
 }
 
+// XNNPACK takes sums and products of any file, however far apart the scales are.
+func TestSumsAndProductsForXNNPACK(t *testing.T) {
+	times := func(b *Builder, x *tflite.Tensor, name string, factor float32) *tflite.Tensor {
+		return b.Op(name, schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats([]int{1}, factor))
+	}
+	plus := func(b *Builder, name string, code schema.BuiltinOperator, x, y *tflite.Tensor) *tflite.Tensor {
+		return b.Op(name, code, nil, x.Shape, x, y)
+	}
+	for name, layer := range map[string]Layer{
+		// 1000·max(x, 0) · (1000·max(−x, 0) + 0.001)
+		"product": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			relu := Unary(schema.BuiltinOperatorRELU, nil)
+			up, down := times(b, relu(b, x), "up", 1000), times(b, relu(b, times(b, x, "negative", -1)), "down", 1000)
+			return plus(b, "y", schema.BuiltinOperatorMUL, up, plus(b, "more", schema.BuiltinOperatorADD, down, b.Floats([]int{1}, 0.001)))
+		},
+		// 10⁴·x − 9999·x
+		"difference": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			large := times(b, x, "large", 1e4)
+			return plus(b, "y", schema.BuiltinOperatorSUB, large, times(b, x, "less", 9999))
+		},
+	} {
+		q, _ := quantize(t, Chain(Input(1, 4, 4, 3), layer), &Options{Samples: 1})
+		found, err := target.Lint(q, "xnnpack")
+		if err != nil || slices.ContainsFunc(found, func(f target.Finding) bool { return f.Severity > target.Note }) {
+			t.Errorf("%s: %v %v\n%v", name, found, err, q)
+		}
+	}
+}
+
 // An op is INT8 where the target's release has its kernel, or the target itself
 // takes it; elsewhere it stays float, and the reason names the release.
 func TestTargetReleases(t *testing.T) {
