@@ -2,8 +2,9 @@
 # make test     every test, and a short run of each fuzz target
 # make check    formatting, vet, staticcheck, go.mod, generated code, sizes
 # make bench    benchmarks
-# make models   the tests that use real models, and make accuracy their tables:
-#               both need a folder ../shared of models and images
+# make models   the tests that use real models, make accuracy their tables, and
+#               make targets what each runtime and NPU takes of them: all three need
+#               a folder ../shared of models and images
 # make env      what to evaluate for plain go commands:  eval "$(make env)"
 #
 # Needed: Go, a C compiler, npm (for the TensorFlow Lite C library).
@@ -24,7 +25,7 @@ HERE := $(if $(filter Darwin,$(shell uname -s)),@loader_path,$$ORIGIN)
 export CGO_CFLAGS := -O2 -g '-I$(LIB)/include' '-I$(CURDIR)/tflite/interp/include'
 export CGO_LDFLAGS := '-L$(LIB)/lib' '-Wl,-rpath,$(HERE)' '-Wl,-rpath,$(LIB)/lib'
 
-.PHONY: all setup build env test test-go test-tflite test-fuzz models accuracy race bench fuzz \
+.PHONY: all setup build env test test-go test-tflite test-fuzz models accuracy targets race bench fuzz \
 	check check-format check-vet check-mod check-generate size clean
 
 all: build
@@ -64,6 +65,10 @@ models: setup
 # The tables of the README, on the models and images beside the checkout.
 accuracy: setup
 	go run -tags tflite ./cmd/accuracy -shared ../shared
+
+# The table of models and targets of the README. It asks Vela where it is there.
+targets:
+	@CGO_ENABLED=0 go run ./cmd/accuracy -shared ../shared -targets
 
 race: setup
 	go test -race -tags tflite ./...

@@ -7,6 +7,10 @@
 // Rules and thresholds of the passes were chosen on the odd samples of each
 // folder; the table is scored on the even ones. The row "calibrated" uses 100 of
 // the odd samples in place of made-up inputs.
+//
+//	accuracy -shared ../shared -targets
+//
+// prints instead what each target of package target takes of them.
 package main
 
 import (
@@ -91,6 +95,12 @@ var (
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
+	if *byTarget {
+		if err := printTargets(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	fmt.Println("| model | n | float top-1 | step | per-tensor: top-1 | agreement | SQNR dB | per-channel: top-1 | agreement | SQNR dB | float graph dB |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, m := range models {

@@ -161,13 +161,10 @@ func lintTable(w io.Writer, results []lintResult, ops int) {
 	must(t.Flush())
 }
 
-// text lists the findings, those of one rule together, errors first.
+// text lists the findings, those of one rule together, errors first. Notes, for
+// which there is nothing to do, take one line.
 func (r *lintResult) text(w io.Writer) {
-	if len(r.Findings) == 0 {
-		fmt.Fprintf(w, "%s takes the model as it is\n", r.Title)
-		return
-	}
-	for severity := target.Error; severity >= target.Note; severity-- {
+	for _, severity := range []target.Severity{target.Error, target.Warning} {
 		for i, f := range r.Findings {
 			if f.Severity == severity && !r.listed(i) {
 				fmt.Fprintf(w, "%s: %s\n", f.Severity, f.Rule)
@@ -176,7 +173,36 @@ func (r *lintResult) text(w io.Writer) {
 			}
 		}
 	}
-	fmt.Fprintf(w, "%s: errors %d, warnings %d, notes %d\n", r.Title, r.Errors, r.Warnings, r.Notes)
+	if r.Errors+r.Warnings > 0 {
+		fmt.Fprintf(w, "%s: errors %d, warnings %d, notes %d\n", r.Title, r.Errors, r.Warnings, r.Notes)
+	} else {
+		fmt.Fprintf(w, "%s takes the model as it is\n", r.Title)
+	}
+	r.notes(w)
+}
+
+// notes names the operators that run elsewhere.
+func (r *lintResult) notes(w io.Writer) {
+	ops := map[string]map[[2]int]bool{}
+	var names []string
+	advice := ""
+	for _, f := range r.Findings {
+		if f.Severity != target.Note {
+			continue
+		}
+		if ops[f.Name] == nil {
+			ops[f.Name] = map[[2]int]bool{}
+			names = append(names, f.Name)
+		}
+		ops[f.Name][[2]int{f.Graph, f.Op}] = true
+		advice = f.Advice
+	}
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", len(ops[name]), name)
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "note: %s: %s\n", strings.Join(names, ", "), advice)
+	}
 }
 
 // listed reports whether an earlier finding is told in the same group.

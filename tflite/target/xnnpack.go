@@ -18,7 +18,7 @@ var xnnpack = &target{
 	release:       presumed,
 	missing:       Note,
 	broken:        Note,
-	missingAdvice: "nothing: the runtime's own kernel runs it",
+	missingAdvice: "nothing to do, the runtime's own kernels run them",
 	all: rule{
 		types:  f32 | f16 | i8 | u8,
 		ranks:  [2]int{0, 6},
