@@ -136,6 +136,7 @@ var passes = [...]pass{
 	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
 	{name: "restore shapes", run: restoreShapes},                              // 1 in open dimensions, for which a size was taken
+	{name: "fit target", run: fitTarget, skip: noTarget},                      // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
 	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
 	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
 	{name: "check target", run: checkTarget, skip: noTarget},                  // what the target will not take all the same

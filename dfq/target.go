@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math"
+	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -91,6 +92,57 @@ func clampOf(op *tflite.Op) (lo, hi float64) {
 		act = alone
 	}
 	return tflite.Clamp(act)
+}
+
+// fitTarget writes what the target takes where the same can be said in another
+// form.
+func fitTarget(j *job) error {
+	if j.limits.FixedBatch() {
+		for _, t := range j.graph.Tensors() {
+			fixBatch(t)
+		}
+	}
+	for _, op := range j.graph.Ops {
+		alike := op.Code == schema.BuiltinOperatorSQUEEZE || op.Code == schema.BuiltinOperatorEXPAND_DIMS
+		if alike && !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE) {
+			toReshape(op)
+		}
+	}
+	return nil
+}
+
+// fixBatch gives t the batch of its shape where it can vary.
+func fixBatch(t *tflite.Tensor) {
+	if len(t.Signature) == 0 || t.Signature[0] >= 0 || len(t.Shape) == 0 {
+		return
+	}
+	t.Signature = slices.Clone(t.Signature) // clones share it
+	t.Signature[0] = t.Shape[0]
+	if slices.Equal(t.Signature, t.Shape) {
+		t.Signature = nil
+	}
+}
+
+// toReshape turns op, which only adds or drops dimensions of 1, into a RESHAPE,
+// if at most one of its output's dimensions can vary.
+func toReshape(op *tflite.Op) {
+	y := op.Outputs[0]
+	dims := make([]int32, len(y.Shape))
+	unknown := 0
+	for i, d := range y.Shape {
+		dims[i] = int32(d)
+		if i < len(y.Signature) && y.Signature[i] < 0 {
+			dims[i] = -1
+			unknown++
+		}
+	}
+	if unknown > 1 {
+		return
+	}
+	shape := &tflite.Tensor{Name: y.Name + "_shape", Shape: []int{len(dims)}}
+	shape.SetInt32s(dims)
+	op.Code, op.Version, op.Options = schema.BuiltinOperatorRESHAPE, 1, &schema.ReshapeOptionsT{NewShape: dims}
+	op.Inputs = []*tflite.Tensor{op.Inputs[0], shape}
 }
 
 // checkTarget notes what the target will not take of the result.

@@ -27,6 +27,10 @@ func TestTargetKeepsRules(t *testing.T) {
 		{"scale of RELU6", "nnapi-1.3", "same scale", Chain(Input(1, 4, 4, 3), relu6)},
 		{"no QUANTIZE", "nnapi-1.2", "type", Chain(Input(1, 4, 4, 3), unequalParts)},
 		{"range inside RELU6", "hexagon-htp", "range beyond the activation", Chain(Input(1, 4, 4, 3), Concat(Sequence(Conv(4, 1), relu6), Conv(4, 1)))},
+		{"batch", "mediatek", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
+		{"batch", "edgetpu", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
+		{"SQUEEZE", "hexagon-htp", "operator", Chain(Input(1, 1, 4), squeezed)},
+		{"SQUEEZE of any batch", "mediatek", "operator", anyBatch(Chain(Input(1, 1, 4), squeezed))},
 		{"version of SPLIT", "nnapi-1.3", "version", Chain(Input(1, 4, 4, 4), Conv(4, 1), halves)},
 	}
 	for _, test := range tests {
@@ -68,6 +72,20 @@ func unequalParts(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	y := b.Op("small", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats(one, 0.5))
 	z := b.Op("large", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, y, b.Floats(one, 100))
 	return b.Op("stack", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, []int{1, 4, 4, 6}, y, z)
+}
+
+// anyBatch makes the batch of a model one that can vary.
+func anyBatch(m *tflite.Model) *tflite.Model {
+	for _, t := range m.Graphs[0].Tensors() {
+		if !t.Constant() {
+			t.Signature = append([]int{-1}, t.Shape[1:]...)
+		}
+	}
+	return m
+}
+
+func squeezed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	return b.Op("squeezed", schema.BuiltinOperatorSQUEEZE, &schema.SqueezeOptionsT{SqueezeDims: []int32{1}}, []int{1, 4}, x)
 }
 
 // halves adds one half of the channels to the other.

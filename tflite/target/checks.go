@@ -157,7 +157,7 @@ func static(free int) check {
 // knownBatch: the first dimension, too.
 var knownBatch = check{
 	name:     "dynamic shape",
-	advice:   "set the model's batch to 1 before converting",
+	advice:   "fix the batch; conversion for this target does",
 	severity: Warning,
 	fault: func(o *operation) fault {
 		for _, t := range o.values() {

@@ -11,6 +11,7 @@ var edgeTPU = &target{
 	title:         "Coral Edge TPU",
 	source:        "coral.ai/docs/edgetpu/models-intro: model requirements, supported operations; the same list at Axis, ARTPEC-7 supported ops",
 	release:       presumed,
+	fixedBatch:    true,
 	missing:       Error,
 	missingAdvice: "replace it: this op and all that follow run on the CPU",
 	all: rule{

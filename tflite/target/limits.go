@@ -60,3 +60,7 @@ func (l Limits) RestrictedScale(code schema.BuiltinOperator) bool {
 // Clamped reports whether the output's range must lie inside the clamp of the
 // operator's activation.
 func (l Limits) Clamped(code schema.BuiltinOperator) bool { return l.t.rules[code].clamped }
+
+// FixedBatch reports whether the first dimension of shapes should be known
+// beforehand, like the others.
+func (l Limits) FixedBatch() bool { return l.t.fixedBatch }

@@ -76,6 +76,8 @@ type target struct {
 	broken        Severity // of a broken field of a row; 0: Error
 	missingAdvice string
 
+	fixedBatch bool // shapes are best known in whole, the first dimension as well
+
 	// dropsShapes: the target takes the shape of a tensor from the file, not
 	// from a RESHAPE's operand, and drops the ops that only compute that.
 	dropsShapes bool

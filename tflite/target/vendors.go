@@ -111,6 +111,7 @@ var mediatek = &target{
 	name:          "mediatek",
 	title:         "MediaTek NeuroPilot",
 	source:        "google-ai-edge/LiteRT: litert/vendors/mediatek/compiler (compiler_plugin.cc, legalizations, MediaTek_Neuro_Compiler.md)",
+	fixedBatch:    true,
 	missing:       Error,
 	missingAdvice: "the CPU runs it; RESHAPE can stand for SQUEEZE and EXPAND_DIMS, and a clamp can be fused into the op before it",
 	all: rule{
