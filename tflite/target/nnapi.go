@@ -21,7 +21,7 @@ var rank4 = [2]int{0, 4}
 
 const (
 	sourceNNAPI  = "google-ai-edge/LiteRT: tflite/delegates/nnapi/nnapi_delegate.cc (Validate)"
-	sourceHeader = "Android NDK: NeuralNetworks.h, the output of the operation"
+	sourceHeader = "Android NDK: NeuralNetworks.h, the operands of the operation"
 )
 
 // drivers are the operators that the NNAPI delegate maps.
@@ -34,7 +34,7 @@ const (
 var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorCONV_2D:           {0, 2, at(1, 5, rule{ranks: [2]int{4, 4}, checks: []check{hasBias}})},
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {0, 2, at(1, 3, rule{ranks: [2]int{4, 4}})},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {0, 2, at(1, 5, rule{})},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {0, 2, at(1, 5, rule{perTensor: Warning, relations: sourceHeader})},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, 2, at(1, 4, rule{ranks: [2]int{4, 4}, constant: []int{0, 1}})},
 
 	schema.BuiltinOperatorADD:                {0, 1, at(1, 2, rule{ranks: rank4})},

@@ -29,7 +29,7 @@ type rule struct {
 	constant   []int // inputs that must be constants where they are there
 
 	checks    []check
-	relations string // where the target states same and restricted; "": where all else
+	relations string // where the target states perTensor, same and restricted; "": where all else
 	source    string // where the target says so; "": in its main source
 }
 
@@ -289,7 +289,7 @@ func (l *linter) quantization() {
 		l.report(l.row.same, "same scale", l.op.sameScale(), "give them one scale and zero point; conversion for this target does", l.row.relations)
 	}
 	if w := l.op.weights; l.row.perTensor > 0 && w != nil && w.Quant != nil && len(w.Quant.Scale) > 1 {
-		l.report(l.row.perTensor, "per-channel weights", faultf(w, "%d weight scales; %s", len(w.Quant.Scale), manyScales[l.row.perTensor]), "quantize these weights per tensor; conversion for this target does", "")
+		l.report(l.row.perTensor, "per-channel weights", faultf(w, "%d weight scales; %s", len(w.Quant.Scale), manyScales[l.row.perTensor]), "quantize these weights per tensor; conversion for this target does", l.row.relations)
 	}
 	if l.row.restricted > 0 {
 		l.report(l.row.restricted, "scale product", l.op.growing(), "widen the output's range; conversion for this target does", l.row.relations)

@@ -65,6 +65,7 @@ var rules = []struct {
 	{"nnapi-1.1", "type", target.Error, conv(8, 8, 3, 4, 3, 1, 1), typed(conv(8, 8, 3, 4, 3, 1, 1, oneScale, wideOutput), schema.TensorTypeUINT8)},
 	{"nnapi-1.1", "per-channel weights", target.Error, conv(8, 8, 3, 4, 3, 1, 1), conv(8, 8, 3, 4, 3, 1, 1, oneScale)},
 	{"nnapi-1.1", "scale product", target.Error, conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { o.Outputs[0].Quant.Scale[0] = 0.001 }), conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { o.Outputs[0].Quant.Scale[0] = 0.002 })},
+	{"nnapi-1.3", "per-channel weights", target.Warning, dense(1, 4, 3, wideScales), dense(1, 4, 3)},
 	{"nnapi-1.3", "scale product", target.Warning, product(0.1, 0.1, 0.01, 2), product(0.1, 0.1, 0.011, 2)},
 	{"nnapi-1.3", "same scale", target.Warning, fixedOut(schema.BuiltinOperatorRELU6, nil, 0.2, -3, 4), unary(schema.BuiltinOperatorRELU6, 2, nil, 4)},
 	{"nnapi-1.3", "same scale", target.Warning, rescaled(reduce(schema.BuiltinOperatorMEAN, []int{1, 1, 1, 8}, []int{1, 6, 7, 8}, 1, 2)), reduce(schema.BuiltinOperatorMEAN, []int{1, 1, 1, 8}, []int{1, 6, 7, 8}, 1, 2)},
@@ -378,6 +379,10 @@ func TestLimits(t *testing.T) {
 		{"NNAPI 1.2 takes conv weights per channel", !limits("nnapi-1.2").PerTensor(schema.BuiltinOperatorCONV_2D), true},
 		{"TFLite Micro's FULLY_CONNECTED is best per tensor", limits("tflm").PerTensor(schema.BuiltinOperatorFULLY_CONNECTED), true},
 		{"NNAPI 1.1 restricts scales", limits("nnapi-1.1").RestrictedScale(schema.BuiltinOperatorCONV_2D), true},
+		{"NNAPI 1.3 asks MEAN to keep the scale", limits("nnapi-1.3").SameScale(schema.BuiltinOperatorMEAN), true},
+		{"TensorFlow Lite asks MEAN to keep the scale", limits("tflite").SameScale(schema.BuiltinOperatorMEAN), false},
+		{"MediaTek wants to know the batch", limits("mediatek").FixedBatch(), true},
+		{"Ethos-U55 wants to know the batch", limits("ethos-u55").FixedBatch(), false},
 		{"HTP clamps ranges", limits("hexagon-htp").Clamped(schema.BuiltinOperatorCONV_2D), true},
 		{"Edge TPU takes HARD_SWISH", limits("edgetpu").Takes(schema.BuiltinOperatorHARD_SWISH), false},
 		{"XNNPACK takes PRELU", limits("xnnpack").Takes(schema.BuiltinOperatorPRELU), false},
@@ -385,6 +390,28 @@ func TestLimits(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %t", c.what, c.got)
+		}
+	}
+}
+
+// A file for an NPU may hold the newest INT8 forms of the operators that the NPU
+// has; all else must load in the runtime that runs it.
+func TestLimitsRelease(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		code   schema.BuiltinOperator
+		want   string
+	}{
+		{"tflite", schema.BuiltinOperatorEXP, ""},
+		{"tflite-2.16", schema.BuiltinOperatorEXP, "2.16"},
+		{target.Default, schema.BuiltinOperatorEXP, "2.9"},
+		{"xnnpack", schema.BuiltinOperatorADD, "2.9"},
+		{"ethos-u55", schema.BuiltinOperatorEXP, ""},
+		{"ethos-u55", schema.BuiltinOperatorSQRT, "2.9"},
+	} {
+		l, err := target.LimitsOf(c.target)
+		if got := l.Release(c.code); err != nil || got != c.want {
+			t.Errorf("%s, %s: %q, %v, want %q", c.target, c.code, got, err, c.want)
 		}
 	}
 }
