@@ -60,7 +60,7 @@ test-tflite: setup
 
 # The real models beside the checkout, each by name.
 models: setup
-	go test -tags tflite -count 1 -v -run Shared ./...
+	go test -tags tflite -count 1 -timeout 30m -v -run Shared ./...
 
 # The tables of the README, on the models and images beside the checkout.
 accuracy: setup

@@ -30,7 +30,13 @@ func printTargets() error {
 	if err != nil {
 		log.Print(err)
 	}
-	fmt.Printf("| model | %s |\n|---|%s\n", strings.Join(target.Names(), " | "), strings.Repeat("---|", len(target.Names())))
+	heads := target.Names()
+	for i, name := range heads {
+		if vela.Accelerators[name] != "" && command != nil {
+			heads[i] += " / Vela"
+		}
+	}
+	fmt.Printf("| model | %s |\n|---|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".tflite")
 		if ok, err := regexp.MatchString(*only, name); err != nil || !ok {
@@ -67,7 +73,7 @@ func targetCells(file string, command []string) ([]string, error) {
 		}
 		cell, warned := taken(report)
 		if accelerator := vela.Accelerators[name]; accelerator != "" && command != nil {
-			cell += ", Vela " + placed(command, accelerator, m)
+			cell += " / " + placed(command, accelerator, m)
 		}
 		if warned {
 			cell += " (!)"

@@ -105,7 +105,9 @@ func TestSharedVela(t *testing.T) {
 				agree(t, command, name, plain)
 			}
 			for _, name := range []string{"ethos-u55", "ethos-u85"} {
-				agree(t, command, name, converted(t, file, name))
+				if m := converted(t, file, name); m.String() != plain.String() {
+					agree(t, command, name, m)
+				}
 			}
 		})
 	}
