@@ -9,8 +9,9 @@ import (
 	"dfq/tflite/target"
 )
 
-// What the target asks of scales beyond the INT8 specification. Versions and
-// releases, and one scale for weights, are asked for where they are decided.
+// What the target asks of scales and forms beyond the INT8 specification.
+// Versions and releases, and one scale for weights, are asked for where they are
+// decided.
 
 // scaleRule is that of op's row, or, where the row leaves it free, the target's.
 func (j *job) scaleRule(op *tflite.Op) scaleRule {
