@@ -87,7 +87,7 @@ func targetCells(file string, command []string) ([]string, error) {
 // warning.
 func taken(r *dfq.Report) (cell string, warned bool) {
 	elsewhere := map[[2]int]bool{}
-	for _, f := range r.Findings {
+	for _, f := range r.Lint {
 		if f.Severity == target.Warning {
 			warned = true
 		} else {
