@@ -111,6 +111,10 @@ func TestSumsAndProductsForXNNPACK(t *testing.T) {
 			up, down := times(b, relu(b, x), "up", 1000), times(b, relu(b, times(b, x, "negative", -1)), "down", 1000)
 			return plus(b, "y", schema.BuiltinOperatorMUL, up, plus(b, "more", schema.BuiltinOperatorADD, down, b.Floats([]int{1}, 0.001)))
 		},
+		// x + a constant for each place, far below a step of x
+		"constant": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			return plus(b, "y", schema.BuiltinOperatorADD, times(b, x, "large", 1e4), b.Random(0, 1e-3, x.Shape...))
+		},
 		// 10⁴·x − 9999·x
 		"difference": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 			large := times(b, x, "large", 1e4)
