@@ -139,7 +139,6 @@ var passes = [...]pass{
 	{name: "fit target", run: fitTarget, skip: noTarget},                      // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
 	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
 	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
-	{name: "check target", run: checkTarget, skip: noTarget},                  // what the target will not take all the same
 }
 
 // job is what passes share. Each field names the pass that fills it.
@@ -178,6 +177,9 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	model, report, err := quantizeMain(m, opts, 0)
 	if err == nil {
 		model, err = furtherGraphs(m, model, opts, report)
+	}
+	if err == nil && opts.Target != "" {
+		report.Lint, err = target.Lint(model, opts.Target)
 	}
 	if err != nil {
 		return nil, nil, err

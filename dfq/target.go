@@ -6,7 +6,6 @@ import (
 
 	"dfq/schema"
 	"dfq/tflite"
-	"dfq/tflite/target"
 )
 
 // What the target asks of scales and forms beyond the INT8 specification.
@@ -144,11 +143,4 @@ func toReshape(op *tflite.Op) {
 	shape.SetInt32s(dims)
 	op.Code, op.Version, op.Options = schema.BuiltinOperatorRESHAPE, 1, &schema.ReshapeOptionsT{NewShape: dims}
 	op.Inputs = []*tflite.Tensor{op.Inputs[0], shape}
-}
-
-// checkTarget notes what the target will not take of the result.
-func checkTarget(j *job) error {
-	var err error
-	j.report.Lint, err = target.Lint(j.model, j.opts.Target)
-	return err
 }

@@ -138,7 +138,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	said := lintOf(f.target, report.Lint)
 	if said.Errors > 0 && !f.allowCPU {
 		said.text(stderr)
-		return refusal(in.name, said, report.Ops)
+		return refusal(in.name, said, countOps(model))
 	}
 	size, err := f.write(cmd.Context(), stdout, model, report)
 	if err != nil {

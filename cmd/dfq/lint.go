@@ -137,16 +137,21 @@ func writeLints(w io.Writer, m *tflite.Model, results []lintResult, asJSON, tabl
 		must(err)
 		fmt.Fprintf(&out, "%s\n", text)
 	case table:
-		ops := 0
-		for _, g := range m.Graphs {
-			ops += len(g.Ops)
-		}
-		lintTable(&out, results, ops)
+		lintTable(&out, results, countOps(m))
 	default:
 		results[0].text(&out)
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// countOps counts the ops of all graphs.
+func countOps(m *tflite.Model) int {
+	n := 0
+	for _, g := range m.Graphs {
+		n += len(g.Ops)
+	}
+	return n
 }
 
 // lintTable prints a line for each target: how many of the model's ops it takes,
