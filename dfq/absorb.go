@@ -143,6 +143,7 @@ func (s *tensorStats) shift(c []float64) {
 		}
 	}
 	s.lo, s.hi = bounds(s.channels)
+	s.seen.apply(len(c), func(i int, x float64) float64 { return x - c[i] })
 	for i := range s.rows {
 		s.rows[i] -= float32(c[i%len(c)])
 	}

@@ -70,6 +70,7 @@ func (v *channelScales) apply(j *job, b *block) {
 			}
 		}
 		s.lo, s.hi = bounds(s.channels)
+		s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / scale(t, c) })
 		for i := range s.rows {
 			s.rows[i] /= float32(scale(t, i%len(s.channels)))
 		}

@@ -18,6 +18,7 @@ type tensorStats struct {
 	channels []moments // one per channel
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; same as channels where there is none
+	seen     extremes  // of each sample
 }
 
 // moments are the statistics of one channel.
@@ -187,6 +188,7 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 		s.rows = make([]float32, 0, n*len(rows))
 	}
 	s.rows = append(s.rows, rows...)
+	s.seen.add(values)
 	for c, m := range values {
 		s.channels[c] = s.channels[c].join(m)
 	}

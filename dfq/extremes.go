@@ -1,0 +1,64 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+)
+
+// extremes are the least and largest value of each channel in each sample.
+type extremes struct {
+	lows, highs []float32 // [sample][channel]
+}
+
+func (e *extremes) add(channels []moments) {
+	for _, m := range channels {
+		e.lows, e.highs = append(e.lows, float32(m.lo)), append(e.highs, float32(m.hi))
+	}
+}
+
+// apply maps the values of each of n channels, in order: f rises.
+func (e *extremes) apply(n int, f func(c int, x float64) float64) {
+	for i := range e.lows {
+		e.lows[i], e.highs[i] = float32(f(i%n, float64(e.lows[i]))), float32(f(i%n, float64(e.highs[i])))
+	}
+}
+
+// usual is the range of a tensor over all samples but outliers: a made-up input
+// now and then drives a network where no real one does, and its extremes, many
+// times those of all others, would cost every other value its precision. A real
+// input may be one as well. With few samples, or few positions in each, it is the
+// range of all.
+func (s *tensorStats) usual() (lo, hi float64) {
+	n := len(s.channels)
+	if n == 0 || len(s.seen.lows) < fewSamples*n {
+		return s.lo, s.hi
+	}
+	if samples := float64(len(s.seen.lows) / n); s.channels[0].n < fewPositions*samples {
+		return s.lo, s.hi // one sample shows few values: its extremes are what it is, not what is rare in it
+	}
+	var lows, highs []float64
+	for i := 0; i < len(s.seen.lows); i += n {
+		lows = append(lows, -float64(slices.Min(s.seen.lows[i:i+n])))
+		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
+	}
+	return -largestUsual(lows), largestUsual(highs)
+}
+
+// fewSamples are too few to tell an outlier.
+const fewSamples = 8
+
+// largestUsual is the largest of v that is no outlier: above the upper quartile
+// by no more than 1.5 times the distance between the quartiles, the inner fence
+// of Tukey (Exploratory Data Analysis, 1977). It sorts v.
+func largestUsual(v []float64) float64 {
+	slices.Sort(v)
+	lower, upper := v[len(v)/4], v[len(v)*3/4]
+	fence := upper + 1.5*(upper-lower)
+	largest := math.Inf(-1)
+	for _, x := range v {
+		if x <= fence {
+			largest = x
+		}
+	}
+	return largest
+}
