@@ -386,8 +386,8 @@ const (
 
 	// pays is the least gain in dB for which a block is scaled. What is known of
 	// ranges is made up, and equal ranges leave no channel room for what was not
-	// seen.
-	pays = 0.5
+	// seen: on photographs, gains of less lose as often as not.
+	pays = 3
 )
 
 func ones(n int) []float64 {
