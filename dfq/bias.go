@@ -6,8 +6,10 @@ import (
 	"dfq/tflite"
 )
 
-// quantizeBiases writes every bias as int32 at scale s_in·s_w of its channel.
-// quantizeWeights has made the scales wide enough.
+// quantizeBiases makes every bias integers at scale s_in·s_w of its channel.
+// quantizeWeights has made the scales wide enough for int32, which biases of
+// int16 ops keep to as well: in their int64 kernels a factor s_in·s_w/s_out that
+// goes with more bits would be rounded to 0.
 func quantizeBiases(j *job) error {
 	j.biases = map[*tflite.Tensor][]int32{}
 	for _, op := range j.graph.Ops {

@@ -8,22 +8,22 @@ import (
 // boundary gives the graph's quantized inputs and outputs the asked type. The
 // tensor at the boundary keeps the name that callers know.
 func boundary(j *job) error {
-	if j.opts.IO == Int8 {
+	if j.opts.IO != Uint8 && j.opts.IO != Float32 {
 		return nil
 	}
-	g := j.graph
+	g, inner := j.graph, elementType(j.grid())
 	inputs, outputs := map[*tflite.Tensor]*tflite.Tensor{}, map[*tflite.Tensor]*tflite.Tensor{}
 	ops := g.Ops
 	var before []*tflite.Op
 	for k, t := range g.Inputs {
-		if t.Type == schema.TensorTypeINT8 && t.Quant != nil {
+		if t.Type == inner && t.Quant != nil {
 			inputs[t] = j.outerTensor(t)
 			g.Inputs[k] = inputs[t]
 			before = append(before, conversion(inputs[t], t))
 		}
 	}
 	for k, t := range g.Outputs {
-		if t.Type != schema.TensorTypeINT8 || t.Quant == nil {
+		if t.Type != inner || t.Quant == nil {
 			continue
 		}
 		if inputs[t] != nil { // what goes straight through is not rounded
@@ -38,7 +38,7 @@ func boundary(j *job) error {
 	g.Ops = append(before, ops...)
 	for _, t := range g.Tensors() {
 		if inputs[t] != nil || outputs[t] != nil {
-			t.Name += "_int8"
+			t.Name += j.inside()
 		}
 	}
 	for _, s := range j.model.Signatures {

@@ -12,15 +12,16 @@ import (
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
-	"dfq/tflite/target"
 )
 
-// UnsupportedError lists every op of a model that has no INT8 form.
+// UnsupportedError lists every op of a model that has no INT8 form, or no form
+// with INT16 activations where these are asked for.
 type UnsupportedError struct {
-	Ops []UnsupportedOp
+	Activations string // INT8 or INT16
+	Ops         []UnsupportedOp
 }
 
-// UnsupportedOp is one op that has no INT8 form, and why.
+// UnsupportedOp is one op that has no such form, and why.
 type UnsupportedOp struct {
 	Index  int    `json:"index"`  // in the file
 	Name   string `json:"op"`     // operator, for a custom one its name
@@ -30,7 +31,7 @@ type UnsupportedOp struct {
 
 func (e *UnsupportedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d ops cannot be INT8:", len(e.Ops))
+	fmt.Fprintf(&b, "%d ops cannot be %s:", len(e.Ops), e.Activations)
 	for _, op := range e.Ops {
 		fmt.Fprintf(&b, "\n  op %d %s %q: %s", op.Index, op.Name, op.Output, op.Reason)
 	}
@@ -48,7 +49,7 @@ func checkSupport(j *job) error {
 	j.unseen = behindUnknown(j.model, j.opts.Interpreter == nil)
 	for _, op := range j.graph.Ops {
 		touched = touched || touchesReal(op)
-		reason := whyFloat(op, written, j.limits)
+		reason := j.whyFloat(op, written)
 		if reason == "" && touchesReal(op) {
 			reason = j.readsUnseen(op)
 		}
@@ -62,7 +63,7 @@ func checkSupport(j *job) error {
 		return errNothing
 	}
 	if len(unsupported) > 0 && !j.opts.AllowFloat {
-		return &UnsupportedError{unsupported}
+		return &UnsupportedError{elementType(j.grid()).String(), unsupported}
 	}
 	j.report.Float = unsupported
 	return nil
@@ -99,30 +100,49 @@ func touchesReal(op *tflite.Op) bool {
 	return slices.ContainsFunc(op.Inputs, real) || slices.ContainsFunc(op.Outputs, real)
 }
 
-// whyFloat says why op cannot work on int8 tensors; empty if it can, or if it
-// works on no real values at all. Ops whose int8 form came after the newest
-// runtime that a file for the target may need stay float.
-func whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool, limits target.Limits) string {
+// elementType is the type of tensors on a grid.
+func elementType(g affine.Grid) schema.TensorType {
+	if g == affine.Int16 {
+		return schema.TensorTypeINT16
+	}
+	return schema.TensorTypeINT8
+}
+
+// gridOf is the grid of a quantized activation.
+func gridOf(t *tflite.Tensor) affine.Grid {
+	if t.Type == schema.TensorTypeINT16 {
+		return affine.Int16
+	}
+	return affine.Int8
+}
+
+// kernelName names the kernels that work on a grid in messages.
+func kernelName(g affine.Grid) string { return strings.ToLower(elementType(g).String()) }
+
+// whyFloat says why op cannot work on quantized tensors; empty if it can, or if
+// it works on no real values at all. Ops whose form came after the newest runtime
+// that a file for the target may need stay float.
+func (j *job) whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	if !touchesReal(op) && op.Code != schema.BuiltinOperatorCUSTOM {
 		return ""
 	}
-	s := spec(op)
-	if s.versions == nil {
-		return cmp.Or(outside(op), s.stays, "it has no int8 kernel")
+	s, grid := spec(op), j.grid()
+	if s.kernels(grid) == nil {
+		return cmp.Or(outside(op), s.stays, fmt.Sprintf("it has no %s kernel", kernelName(grid)))
 	}
 	if why := misfit(op); why != "" {
 		return why
 	}
-	v := s.version(op)
+	v := s.version(grid, op)
 	if v.number == 0 {
-		return "it has no int8 kernel for these shapes or options"
+		return fmt.Sprintf("it has no %s kernel for these shapes or options", kernelName(grid))
 	}
-	if release := limits.Release(op.Code); release != "" && newer(v.runtime, release) {
-		return fmt.Sprintf("its int8 kernel came with TensorFlow Lite %s, this file is for %s", v.runtime, release)
+	if release := j.limits.Release(op.Code); release != "" && newer(v.runtime, release) {
+		return fmt.Sprintf("its %s kernel came with TensorFlow Lite %s, this file is for %s", kernelName(grid), v.runtime, release)
 	}
 	switch activation(op) {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
-		return "its fused activation has no int8 kernel"
+		return fmt.Sprintf("its fused activation has no %s kernel", kernelName(grid))
 	}
 	if s.holds != nil && openCount(op.Inputs[0]) > openCount(op.Outputs[0]) {
 		return "its result grows with a dimension that is left open, and its kernel does not saturate"
@@ -191,9 +211,9 @@ func checkScales(j *job) error {
 		if j.float[op] != "" {
 			continue
 		}
-		reason := unreadable(op)
+		reason := unreadable(j.grid(), op)
 		if f := spec(op).filter; f != nil {
-			reason = beyondShifts(op, f)
+			reason = beyondShifts(j.grid(), op, f)
 		}
 		if reason == "" {
 			continue
@@ -207,18 +227,18 @@ func checkScales(j *job) error {
 		}
 	}
 	if len(unsupported) > 0 && !j.opts.AllowFloat {
-		return &UnsupportedError{unsupported}
+		return &UnsupportedError{elementType(j.grid()).String(), unsupported}
 	}
 	j.report.Float = append(j.report.Float, unsupported...)
 	return nil
 }
 
 // unreadable says which input's scale op's kernel cannot read.
-func unreadable(op *tflite.Op) string {
+func unreadable(g affine.Grid, op *tflite.Op) string {
 	r := spec(op).reads
 	for _, t := range op.Inputs {
 		if r[1] > 0 && real(t) && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
-			return fmt.Sprintf("its int8 kernel takes scales from %g to below %g, and operand %q has %g", r[0], r[1], t.Name, scaleOf(t))
+			return fmt.Sprintf("its %s kernel takes scales from %g to below %g, and operand %q has %g", kernelName(g), r[0], r[1], t.Name, scaleOf(t))
 		}
 	}
 	return ""
@@ -227,7 +247,7 @@ func unreadable(op *tflite.Op) string {
 // beyondShifts says whether weights or biases are so large beside the output's
 // scale that the kernel cannot hold the factor between them, as only damaged
 // ones are.
-func beyondShifts(op *tflite.Op, f *filter) string {
+func beyondShifts(g affine.Grid, op *tflite.Op, f *filter) string {
 	w, input, output := op.Inputs[f.weights], float64(scaleOf(op.Inputs[f.input])), float64(scaleOf(op.Outputs[0]))
 	largest := 0.0
 	for _, b := range channelMax(w.Floats(), layoutOf(w, f.out)) {
@@ -239,10 +259,21 @@ func beyondShifts(op *tflite.Op, f *filter) string {
 	if largest > 1e30 {
 		return fmt.Sprintf("its weights and input are so large that their product, %.2g and more, is no float32 scale", largest)
 	}
-	if largest/output >= 1<<28 {
+	if largest/output >= largestFactor(g)/4 { // weights may yet be widened
 		return fmt.Sprintf("its weights or biases are beyond what a kernel can scale down to its output's range: a factor of %.2g", largest/output)
 	}
 	return ""
+}
+
+// largestFactor bounds s_in·s_w/s_out. Kernels hold it as a number below one and
+// a shift to the left: by at most 30 bits, or 7 where the sum has 64.
+//
+// Source: MultiplyByQuantizedMultiplier of the public LiteRT sources.
+func largestFactor(g affine.Grid) float64 {
+	if g == affine.Int16 {
+		return 1 << 7
+	}
+	return 1 << 30
 }
 
 func opName(op *tflite.Op) string {

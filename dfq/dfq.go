@@ -1,6 +1,6 @@
-// Package dfq turns a float TensorFlow Lite model into a fully INT8 one without
-// any data: Data-Free Quantization (Nagel et al., ICCV 2019) on the folded
-// graph of a .tflite.
+// Package dfq turns a float TensorFlow Lite model into a fully INT8 one, or one of
+// INT16 activations and INT8 weights, without any data: Data-Free Quantization
+// (Nagel et al., ICCV 2019) on the folded graph of a .tflite.
 //
 // The list called passes is the table of contents. Each pass is one short file;
 // what a pass must know about an operator is one row of the table in ops.go.
@@ -10,8 +10,10 @@ package dfq
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/target"
@@ -34,6 +36,10 @@ type Options struct {
 	// target knows; empty: TensorFlow Lite 2.9 and later. What it asks beyond the
 	// INT8 specification is kept; what it will not take is in Report.Lint.
 	Target string
+
+	// Activations is the type of what is computed: Int8, or Int16 with weights
+	// that stay int8 and biases of int64, which is called 16x8.
+	Activations IOType
 
 	IO IOType // type of the written model's inputs and outputs
 
@@ -66,12 +72,16 @@ type Options struct {
 	Progress func(pass string, done float64)
 }
 
-// IOType is the element type of a written model's inputs and outputs.
+// IOType is an element type of a written model.
 type IOType int
 
-// The types that a model boundary can have.
+// The types that a model boundary can have. Activations are Int8 or Int16. No
+// kernel leads from 8 bits to 16, so beside Int16 activations the boundary is
+// Int16 or Float32, and beside Int8 ones it is not Int16.
 const (
-	Int8 IOType = iota
+	Inner IOType = iota // of the boundary: as the activations; of these: Int8
+	Int8
+	Int16
 	Uint8
 	Float32
 )
@@ -131,7 +141,7 @@ var passes = [...]pass{
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
-	{name: "quantize biases", run: quantizeBiases},                            // int32 at s_in·s_w, widened where they would overflow
+	{name: "quantize biases", run: quantizeBiases},                            // integers at s_in·s_w, widened where they would overflow
 	{name: "collect findings", run: collectFindings},                          // what the model's owner may want to know of it
 	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
@@ -211,10 +221,13 @@ func quantizeMain(m *tflite.Model, opts *Options, number int) (*tflite.Model, *R
 }
 
 func newJob(m *tflite.Model, opts *Options) (*job, error) {
+	if err := CheckTypes(opts.Activations, opts.IO); err != nil {
+		return nil, err
+	}
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	limits, err := target.LimitsOf(cmp.Or(opts.Target, target.Default))
+	limits, err := target.LimitsOf(cmp.Or(opts.Target, target.Default), elementType(opts.grid()))
 	if err != nil {
 		return nil, err
 	}
@@ -232,13 +245,40 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 		return nil, err
 	}
 	model := source.Clone()
-	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, limits: limits, report: newReport(model), index: map[*tflite.Op]int{}}
+	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, limits: limits, report: newReport(model, opts), index: map[*tflite.Op]int{}}
 	for i, op := range source.Graphs[0].Ops {
 		j.index[model.Graphs[0].Ops[i]] = places[op]
 	}
 	j.noteSizes(m)
 	return j, nil
 }
+
+// CheckTypes refuses types of activations, and of inputs and outputs, that no
+// kernel brings together.
+func CheckTypes(activations, io IOType) error {
+	int16 := activations == Int16
+	switch {
+	case activations < Inner || activations > Int16:
+		return fmt.Errorf("activations of type %d: they are Int8 or Int16", activations)
+	case io < Inner || io > Float32:
+		return fmt.Errorf("inputs and outputs of type %d: there is no such type", io)
+	case int16 && (io == Int8 || io == Uint8):
+		return errors.New("no QUANTIZE kernel leads from 8-bit inputs to int16 activations: inputs and outputs must be int16 or float32")
+	case !int16 && io == Int16:
+		return errors.New("no QUANTIZE kernel leads from int8 activations to int16 outputs: inputs and outputs must be int8, uint8 or float32")
+	}
+	return nil
+}
+
+// grid is what activations are kept in.
+func (o *Options) grid() affine.Grid {
+	if o.Activations == Int16 {
+		return affine.Int16
+	}
+	return affine.Int8
+}
+
+func (j *job) grid() affine.Grid { return j.opts.grid() }
 
 // runPass runs one pass and checks what it leaves: a graph that is not valid
 // any more is our mistake, not the user's.

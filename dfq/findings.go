@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"dfq/dfq/internal/affine"
 	"dfq/dfq/internal/stimulus"
 	"dfq/schema"
 	"dfq/tflite"
@@ -64,8 +65,8 @@ var findingKinds = []findingKind{guessedRange, inferredRange, crushedInput, satu
 
 // Bounds beyond which something is a finding.
 const (
-	// fewSteps of 256 are four bits: an input of a CONCATENATION that gets fewer
-	// loses half of its eight bits to its neighbours.
+	// fewSteps are four bits: an input of a CONCATENATION that gets fewer
+	// loses half of eight bits, or more of sixteen, to its neighbours.
 	fewSteps = 16
 	// hiddenSteps is the same for a channel of an output. It is lower, since room
 	// above what was seen takes nearly a bit of each.
@@ -149,7 +150,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	if s == nil || t.Quant == nil || len(s.rows) == 0 {
 		return
 	}
-	lo, hi := params(t.Quant).Range()
+	lo, hi := j.grid().Range(params(t.Quant))
 	step := float64(scaleOf(t)) * 1.001
 	n := 0
 	for _, x := range s.rows {
@@ -158,7 +159,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 		}
 	}
 	if share := float64(n) / float64(len(s.rows)); share > manySaturated {
-		j.find(saturation, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which int8 holds; seen were [%.4g, %.4g]", 100*share, lo, hi, s.lo, s.hi)
+		j.find(saturation, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which %s holds; seen were [%.4g, %.4g]", 100*share, lo, hi, kernelName(j.grid()), s.lo, s.hi)
 	}
 }
 
@@ -175,8 +176,9 @@ func (j *job) findCrushed(op *tflite.Op) {
 			continue
 		}
 		if steps := (s.hi - s.lo) / float64(scaleOf(out)); steps < fewSteps {
-			lo, hi := params(out.Quant).Range()
-			j.find(crushedInput, op, t, "its values, [%.4g, %.4g], get %.1f of 256 steps: the scale they share is that of [%.4g, %.4g]", s.lo, s.hi, steps, lo, hi)
+			grid := j.grid()
+			lo, hi := grid.Range(params(out.Quant))
+			j.find(crushedInput, op, t, "its values, [%.4g, %.4g], get %.1f of %d steps: the scale they share is that of [%.4g, %.4g]", s.lo, s.hi, steps, grid.Max-grid.Min+1, lo, hi)
 		}
 	}
 }
@@ -239,7 +241,7 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		switch {
 		case reach[o] <= deadShare*largest, float64(bias[o])+up[o] <= floor:
 			dead = append(dead, o)
-		case sum > math.MaxInt32:
+		case sum > math.MaxInt32 && j.grid() == affine.Int8: // beside int16, sums have 64 bits
 			over = append(over, o)
 		case scale > fewerSteps*plain[k]:
 			widened = append(widened, o)

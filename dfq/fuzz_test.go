@@ -70,14 +70,15 @@ func FuzzQuantize(f *testing.F) {
 	for _, data := range seedModels(f) {
 		f.Add(data, byte(0))
 		f.Add(data, byte(1|2|4|16|32))
+		f.Add(data, byte(1|128))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, options byte) {
 		m, err := tflite.Decode(data)
 		if err != nil || large(m) {
 			return
 		}
-		opts := &Options{Samples: 1, AllowFloat: options&1 != 0, PerTensor: options&2 != 0, IO: IOType(options >> 2 & 3 % 3),
-			Absorb: options&16 != 0, RelaxReLU6: options&32 != 0, NoCorrect: options&64 != 0}
+		opts := &Options{Samples: 1, AllowFloat: options&1 != 0, PerTensor: options&2 != 0, IO: [...]IOType{Inner, Uint8, Float32, Int16}[options>>2&3],
+			Absorb: options&16 != 0, RelaxReLU6: options&32 != 0, NoCorrect: options&64 != 0, Activations: [...]IOType{Int8, Int16}[options>>7]}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		q, _, err := Quantize(m, opts)

@@ -26,7 +26,7 @@ type LayerDiff struct {
 	Inputs    float64 `json:"inputs_sqnr_db"`  // what the rounding of its inputs alone makes it lose
 	MeanShift float64 `json:"mean_shift"`      // root mean square over channels of the mean error, over their deviation
 	MaxSteps  float64 `json:"max_error_steps"` // largest error, in steps of the output's scale
-	Saturated float64 `json:"saturated"`       // share of values at an end of the int8 range whose float value is over half a step beyond
+	Saturated float64 `json:"saturated"`       // share of values at an end of the tensor's range whose float value is over half a step beyond
 }
 
 // CompareLayers runs n samples through a float model and the INT8 model made
@@ -110,7 +110,7 @@ func matchLayers(float, int8 *tflite.Model) *layerComparison {
 	for i, op := range int8.Graphs[0].Ops {
 		for _, t := range op.Outputs {
 			f := byName[t.Name]
-			if f == nil || t.Type != schema.TensorTypeINT8 || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 || f.Len() != t.Len() {
+			if f == nil || !isQuantized(t) || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 || f.Len() != t.Len() {
 				continue
 			}
 			c.want, c.got = append(c.want, f), append(c.got, t)
@@ -157,7 +157,7 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32) ([]layerSum
 			return nil, fmt.Errorf("tensor %q has %d and %d elements", c.want[k].Name, n, len(got[k]))
 		}
 		whole, part := times(want[k], f, 0), times(float[k], f, 0)
-		sums[k].add(whole, times(got[k], f, 1), f, params(c.got[k].Quant))
+		sums[k].add(whole, times(got[k], f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
 		sums[k].alone.add(part, times(alone[k], f, 1), 1)
 		sums[k].inputs.add(whole, part, 1)
 	}
@@ -198,7 +198,7 @@ func rounded(v []float32, t *tflite.Tensor) []float32 {
 	}
 	out := make([]float32, len(v))
 	for i, x := range v {
-		out[i] = p.Dequantize(p.Quantize(x))
+		out[i] = p.Dequantize(gridOf(t).Quantize(p, x))
 	}
 	return out
 }
@@ -284,12 +284,12 @@ type channelSums struct{ n, w, ww, e float64 }
 
 // add adds one sample of the layer in the model. got is in the float model's
 // domain, from which each channel's factor leads to that of q.
-func (s *layerSums) add(want, got []float32, factors []float64, q affine.Params) {
+func (s *layerSums) add(want, got []float32, factors []float64, grid affine.Grid, q affine.Params) {
 	s.model.add(want, got, 1)
 	if s.channels == nil {
 		s.channels = make([]channelSums, len(factors))
 	}
-	lo, hi := float64(affine.QMin-q.Zero)-0.5, float64(affine.QMax-q.Zero)+0.5 // in steps
+	lo, hi := float64(grid.Min-q.Zero)-0.5, float64(grid.Max-q.Zero)+0.5 // in steps
 	for at := 0; at < len(want); at += len(factors) {
 		for k, f := range factors {
 			w, e := float64(want[at+k]), float64(got[at+k])-float64(want[at+k])

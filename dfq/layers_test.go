@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
@@ -202,7 +203,7 @@ func TestLayerSums(t *testing.T) {
 	var d LayerDiff
 	fill := func(got ...float32) LayerDiff {
 		var s layerSums
-		s.add(want, got, factors, q)
+		s.add(want, got, factors, affine.Int8, q)
 		s.fill(&d)
 		if _, err := json.Marshal(d); err != nil {
 			t.Error(err)

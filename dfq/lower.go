@@ -9,7 +9,7 @@ import (
 // lower turns the planned graph into integers: types and data of every tensor
 // with a Quant, QUANTIZE where a same-scale op reads a tensor of another scale,
 // DEQUANTIZE and QUANTIZE around ops that stay float. From here on the graph is
-// an int8 graph.
+// an int8 graph, or an int16 one.
 func lower(j *job) error {
 	l := &lowering{
 		j:           j,
@@ -38,7 +38,7 @@ func lower(j *job) error {
 		// What a float op computes is not rounded at the boundary.
 		if f := l.float[t]; f != nil && written[t] {
 			if outputs[t] == nil { // the name that callers know stays outside
-				f.Name, t.Name = t.Name, t.Name+"_int8"
+				f.Name, t.Name = t.Name, t.Name+j.inside()
 			}
 			outputs[t], j.graph.Outputs[k] = f, f
 		}
@@ -139,18 +139,35 @@ func (j *job) quantizeTensor(t *tflite.Tensor) {
 	switch {
 	case j.weights[t] != nil:
 		t.SetInt8s(j.weights[t])
+	case j.biases[t] != nil && j.grid() == affine.Int16:
+		t.SetInt64s(cast[int64](j.biases[t]))
 	case j.biases[t] != nil:
 		t.SetInt32s(j.biases[t])
 	case t.Constant():
-		p, v := params(t.Quant), t.Floats()
-		q := make([]int8, len(v))
-		for i, x := range v {
-			q[i] = p.Quantize(x)
+		p, q := params(t.Quant), []int32{}
+		for _, x := range t.Floats() {
+			q = append(q, j.grid().Quantize(p, x))
 		}
-		t.SetInt8s(q)
+		if j.grid() == affine.Int16 {
+			t.SetInt16s(cast[int16](q))
+		} else {
+			t.SetInt8s(cast[int8](q))
+		}
 	default:
-		t.Type = schema.TensorTypeINT8
+		t.Type = elementType(j.grid())
 	}
+}
+
+// inside ends the names of tensors that a caller's tensor stands for outside.
+func (j *job) inside() string { return "_" + kernelName(j.grid()) }
+
+// cast changes the type of integers.
+func cast[T int8 | int16 | int64](v []int32) []T {
+	out := make([]T, len(v))
+	for i, x := range v {
+		out[i] = T(x)
+	}
+	return out
 }
 
 // params returns per-tensor parameters.

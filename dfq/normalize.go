@@ -160,7 +160,11 @@ func floatCopy(t, as *tflite.Tensor) (*tflite.Tensor, error) {
 		for _, b := range t.Data {
 			stored = append(stored, float32(b))
 		}
-	case schema.TensorTypeINT32:
+	case schema.TensorTypeINT16:
+		for i := 0; i+1 < len(t.Data); i += 2 {
+			stored = append(stored, float32(int16(binary.LittleEndian.Uint16(t.Data[i:]))))
+		}
+	case schema.TensorTypeINT32, schema.TensorTypeINT64:
 		for _, q := range t.Ints() {
 			stored = append(stored, float32(q))
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"dfq/dfq/internal/affine"
 	"dfq/tflite"
 )
 
@@ -13,6 +14,7 @@ type block struct {
 	v       *channelScales
 	tensors []*tflite.Tensor
 	gain    float64 // so far, in dB
+	grid    affine.Grid
 
 	vars    []int            // free variables
 	index   map[int]int      // variable → place in vars
@@ -118,6 +120,7 @@ func (b *block) place(t *tflite.Tensor, c int) int {
 // are now; false if there is nothing to gain.
 func (b *block) measure(j *job) bool {
 	b.index, b.vars, b.ranges, b.readers, b.writers = map[int]int{}, nil, nil, nil, nil
+	b.grid = j.grid()
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
@@ -245,7 +248,7 @@ func (b *block) cost(s []float64) float64 {
 			k := 1 / at(s, c.place)
 			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
 		}
-		step := (hi - lo) / 255
+		step := b.grid.Step(lo, hi)
 		total += step * step / 12 * gain
 	}
 	for _, w := range b.writers {

@@ -15,20 +15,27 @@ import (
 // Which operands carry real values needs no column: in a float graph they are
 // those of type FLOAT32. Shapes, axes and indices are integers.
 type opSpec struct {
-	takes    string                   // operands, see operands.go
-	versions []version                // operator version to write for int8: the first whose condition holds
-	filter   *filter                  // where weights and bias are; nil for an op without weights
-	scale    scaleRule                // how the output's scale is found
-	atLeast  func(*tflite.Op) float32 // least scale of the output that the kernel can express
+	takes    string    // operands, see operands.go
+	versions []version // operator version to write for int8: the first whose condition holds
+	int16    []version // likewise for int16 activations; nil: no kernel takes them
+	filter   *filter   // where weights and bias are; nil for an op without weights
+	scale    scaleRule // how the output's scale is found
+
+	// atLeast is the least scale of the output that the kernel can express.
+	atLeast func(affine.Grid, *tflite.Op) float32
 
 	// holds is what the output's range must hold, where a kernel wraps around
 	// instead of saturating.
-	holds func(*tflite.Op) Range
+	holds func(affine.Grid, *tflite.Op) Range
 	// centred: the kernel writes raw zeros, so the output's zero point must be 0.
 	centred bool
 	// reads are the least scale of an input at which the kernel is exact to a
 	// step, and the scale from which on it ends the process. Zero: any scale.
 	reads [2]float32
+
+	// anyScale returns the options with which the int16 kernel takes scales that
+	// are no powers of two; nil: it does by itself.
+	anyScale func(options any) any
 
 	// channels ties the channel scales of equalization that the op passes on;
 	// nil or false: it passes none.
@@ -67,7 +74,16 @@ var (
 // scaleRule is how the scale of an op's real outputs is found.
 type scaleRule struct {
 	kind   scaleKind
-	params affine.Params // for fixed
+	params affine.Params // for fixed: of int8
+}
+
+// on returns the parameters that the kernel of a fixed rule demands. All int16
+// kernels that demand any have an output of [−1, 1).
+func (r scaleRule) on(g affine.Grid) affine.Params {
+	if g == affine.Int16 {
+		return affine.Params{Scale: 1. / 32768}
+	}
+	return r.params
 }
 
 type scaleKind int
@@ -75,7 +91,7 @@ type scaleKind int
 const (
 	freeScale  scaleKind = iota // from the output's own range
 	sameScale                   // all real inputs and outputs share one
-	fixedScale                  // the kernel demands these parameters
+	fixedScale                  // the kernel demands its own
 )
 
 var (
@@ -94,98 +110,99 @@ func v(number int, runtime string) []version { return []version{{number: number,
 //
 // Versions and runtimes: the version and runtime tables of the public LiteRT
 // sources; scale rules: the INT8 quantization specification and the kernels'
-// own checks.
+// own checks. Where an int16 kernel came without a version of its own, the
+// runtime is one that surely has it.
 var ops = [...]opSpec{
-	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, filter: conv},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), filter: depthwise},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, filter: dense},
-	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, filter: transposeConv},
-	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), scale: free},
+	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, int16: []version{{6, "2.10.0", grouped}, {4, "2.3.0", nil}}, filter: conv},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), int16: v(5, "2.3.0"), filter: depthwise},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, int16: v(7, "2.3.0"), filter: dense},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
+	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: free, atLeast: addStep, channels: passThrough},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, scale: free, atLeast: mulStep, channels: gated},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
-	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorMAX_POOL_2D:     {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorMEAN:            {takes: "vi>v", versions: v(2, "1.14.0"), scale: free, channels: reducedSpace},
+	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMAX_POOL_2D:     {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMEAN:            {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, channels: reducedSpace},
 	schema.BuiltinOperatorSUM:             {takes: "vi>v", versions: v(2, "1.15.0"), scale: free, holds: wholeSum, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_MAX:      {takes: "vi>v", versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), scale: same, channels: reducedSpace},
-	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), scale: free},
+	schema.BuiltinOperatorREDUCE_MAX:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), int16: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), scale: free},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free},
 	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free},
 	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free},
-	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
 	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},
 	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free},
-	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), scale: free},
-	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), scale: free},
-	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), scale: free},
-	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), scale: free},
-	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
+	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free},
+	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free},
+	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free},
+	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free},
+	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128)},
+	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128)},
+	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0)},
 	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127)},
 	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
-	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), scale: same, channels: stacked},
-	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: same, channels: chosen},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, scale: same, channels: chosen},
-	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen},
-	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), scale: same, channels: chosen},
+	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: stacked},
+	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same},
+	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same},
+	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
+	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
+	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen},
+	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen},
 
-	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: paddedZeros},
-	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, scale: same},
-	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, scale: same, channels: lastStays},
-	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, scale: same, channels: strided},
-	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, scale: same, channels: gathered},
-	schema.BuiltinOperatorGATHER_ND:               {takes: "vi>v", versions: v(1, "1.14.0"), scale: same},
+	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros},
+	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same},
+	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), int16: v(3, "2.12.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened},
+	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: lastStays},
+	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", wide}, {4, "2.4.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, int16: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.4.0", wide}, {1, "2.4.0", nil}}, scale: same, channels: strided},
+	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", batchedGather}, {4, "2.4.0", nil}}, scale: same, channels: gathered},
+	schema.BuiltinOperatorGATHER_ND:               {takes: "vi>v", versions: v(1, "1.14.0"), int16: v(3, "2.5.0"), scale: same},
 	schema.BuiltinOperatorSCATTER_ND:              {takes: "ivi>v", versions: v(1, "2.1.0"), scale: same, centred: true},
-	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {takes: "vvi>v", versions: []version{{2, "2.17.0", wideIndices}, {1, "2.9.0", nil}}, scale: same, channels: chosen},
+	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {takes: "vvi>v", versions: []version{{2, "2.17.0", wideIndices}, {1, "2.9.0", nil}}, int16: v(4, "2.20.0"), scale: same, channels: chosen},
 	schema.BuiltinOperatorEMBEDDING_LOOKUP:        {takes: "iv>v", versions: v(1, "1.13.0"), scale: same},
 	schema.BuiltinOperatorONE_HOT:                 {takes: "iivv>v", versions: v(1, "1.11.0"), scale: same},
 	schema.BuiltinOperatorSPARSE_TO_DENSE:         {takes: "iivv>v", versions: v(3, "1.15.0"), scale: same},
-	schema.BuiltinOperatorMATRIX_DIAG:             {takes: "v>v", versions: v(1, "1.14.0"), scale: same, centred: true},
-	schema.BuiltinOperatorMATRIX_SET_DIAG:         {takes: "vv>v", versions: v(1, "1.14.0"), scale: same},
+	schema.BuiltinOperatorMATRIX_DIAG:             {takes: "v>v", versions: v(1, "1.14.0"), int16: v(1, "1.14.0"), scale: same, centred: true},
+	schema.BuiltinOperatorMATRIX_SET_DIAG:         {takes: "vv>v", versions: v(1, "1.14.0"), int16: v(1, "1.14.0"), scale: same},
 	schema.BuiltinOperatorTILE:                    {takes: "vi>v", versions: v(3, "2.8.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorBROADCAST_TO:            {takes: "vi>v", versions: v(3, "2.5.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorFILL:                    {takes: "iv>v", versions: v(3, "2.5.0"), scale: same},
-	schema.BuiltinOperatorREVERSE_V2:              {takes: "vi>v", versions: v(3, "2.5.0"), scale: same, channels: reducedSpace},
-	schema.BuiltinOperatorRESIZE_BILINEAR:         {takes: "vi>v", versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {takes: "vi>v", versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorBROADCAST_TO:            {takes: "vi>v", versions: v(3, "2.5.0"), int16: v(3, "2.5.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorFILL:                    {takes: "iv>v", versions: v(3, "2.5.0"), int16: v(3, "2.5.0"), scale: same},
+	schema.BuiltinOperatorREVERSE_V2:              {takes: "vi>v", versions: v(3, "2.5.0"), int16: v(1, "1.14.0"), scale: same, channels: reducedSpace},
+	schema.BuiltinOperatorRESIZE_BILINEAR:         {takes: "vi>v", versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, int16: v(4, "2.5.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {takes: "vi>v", versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, int16: v(4, "2.4.0"), scale: same, channels: overSpace},
 	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same},
 	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same},
-	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
-	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
 
 	schema.BuiltinOperatorARG_MAX:       {takes: "vi>i", versions: v(2, "1.14.0")},
 	schema.BuiltinOperatorARG_MIN:       {takes: "vi>i", versions: v(2, "1.14.0")},
-	schema.BuiltinOperatorTOPK_V2:       {takes: "vi>vi", versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorEQUAL:         {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
-	schema.BuiltinOperatorNOT_EQUAL:     {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
+	schema.BuiltinOperatorTOPK_V2:       {takes: "vi>vi", versions: v(2, "1.14.0"), int16: v(3, "2.13.0"), scale: same},
+	schema.BuiltinOperatorEQUAL:         {takes: "vv>b", versions: v(2, "1.14.0"), int16: v(5, "2.21.0"), reads: compared},
+	schema.BuiltinOperatorNOT_EQUAL:     {takes: "vv>b", versions: v(2, "1.14.0"), int16: v(4, "2.21.0"), reads: compared},
 	schema.BuiltinOperatorGREATER:       {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorGREATER_EQUAL: {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorLESS:          {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorLESS_EQUAL:    {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
-	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0")},
-	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0")},
+	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0"), int16: v(1, "1.10.0")},
+	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0"), int16: v(1, "1.14.0")},
 
 	schema.BuiltinOperatorCAST:                         {stays: asStored},
 	schema.BuiltinOperatorFLOOR_DIV:                    {stays: asStored},
@@ -212,6 +229,14 @@ const (
 	variable    = "a variable keeps its values from run to run, and their range is not known"
 )
 
+// kernels are the versions of the row that work on a grid.
+func (s *opSpec) kernels(g affine.Grid) []version {
+	if g == affine.Int16 {
+		return s.int16
+	}
+	return s.versions
+}
+
 // spec returns op's row, the zero row if it has none.
 func spec(op *tflite.Op) *opSpec {
 	if int(op.Code) < 0 || int(op.Code) >= len(ops) {
@@ -221,8 +246,8 @@ func spec(op *tflite.Op) *opSpec {
 }
 
 // version returns the row's version for op, the zero version if none applies.
-func (s *opSpec) version(op *tflite.Op) version {
-	for _, v := range s.versions {
+func (s *opSpec) version(g affine.Grid, op *tflite.Op) version {
+	for _, v := range s.kernels(g) {
 		if v.when == nil || v.when(op) {
 			return v
 		}
@@ -313,13 +338,13 @@ func shiftedPixels(op *tflite.Op) bool {
 
 // leastScale is the least scale of op's first output. Kernels hold the bounds of
 // a fused activation as int32 numbers of steps.
-func leastScale(op *tflite.Op) float32 {
+func leastScale(g affine.Grid, op *tflite.Op) float32 {
 	least := float32(0)
 	if _, hi := tflite.Clamp(activation(op)); !math.IsInf(hi, 1) {
 		least = float32(hi) / (1 << 30)
 	}
 	if f := spec(op).atLeast; f != nil {
-		least = max(least, f(op))
+		least = max(least, f(g, op))
 	}
 	return least
 }
@@ -327,7 +352,7 @@ func leastScale(op *tflite.Op) float32 {
 // addStep: ADD and SUB shift their inputs left, by 15 bits in the 16-bit kernel
 // and 20 in this one, and scale down by a factor that must stay below one; the
 // kernel aborts the process otherwise.
-func addStep(op *tflite.Op) float32 {
+func addStep(_ affine.Grid, op *tflite.Op) float32 {
 	s := float32(0)
 	for _, t := range op.Inputs {
 		s = max(s, scaleOf(t))
@@ -335,14 +360,35 @@ func addStep(op *tflite.Op) float32 {
 	return s / (1 << 13)
 }
 
+// generalAdd: ADD on int16 once took scales that are powers of two only, and does
+// so still unless its options say otherwise.
+func generalAdd(options any) any {
+	general := schema.AddOptionsT{}
+	if o, ok := options.(*schema.AddOptionsT); ok {
+		general = *o
+	}
+	general.PotScaleInt16 = false
+	return &general
+}
+
+// generalSub is generalAdd of SUB.
+func generalSub(options any) any {
+	general := schema.SubOptionsT{}
+	if o, ok := options.(*schema.SubOptionsT); ok {
+		general = *o
+	}
+	general.PotScaleInt16 = false
+	return &general
+}
+
 // wholeSum: SUM adds up the numbers of its input as they are stored, and of a
 // result beyond int8 keeps the lower bits.
-func wholeSum(op *tflite.Op) Range {
+func wholeSum(g affine.Grid, op *tflite.Op) Range {
 	in, out := op.Inputs[0], op.Outputs[0]
 	if scaleOf(in) == 0 || len(in.Quant.Zero) != 1 {
 		return Range{}
 	}
-	lo, hi := params(in.Quant).Range()
+	lo, hi := g.Range(params(in.Quant))
 	n := float64(in.Len()) / math.Max(1, float64(out.Len())) // summed for each output
 	return Range{lo * n, hi * n}
 }
@@ -351,14 +397,19 @@ func wholeSum(op *tflite.Op) Range {
 // multiplier, the scale itself, must be below one.
 var compared = [2]float32{1. / 256, 1}
 
-// mulStep: of a product of up to 2¹⁶ steps, MUL has 31 bits to scale it in.
-func mulStep(op *tflite.Op) float32 {
-	return scaleOf(op.Inputs[0]) * scaleOf(op.Inputs[1]) / (1 << 14)
+// mulStep: of a product of up to 2¹⁶ steps, or 2³⁰ of int16, MUL has 31 bits to
+// scale it in.
+func mulStep(g affine.Grid, op *tflite.Op) float32 {
+	step := scaleOf(op.Inputs[0]) * scaleOf(op.Inputs[1])
+	if g == affine.Int16 {
+		return step
+	}
+	return step / (1 << 14)
 }
 
 // hardSwishStep: HARD_SWISH works on inputs of seven more bits and can only
 // scale down from there.
-func hardSwishStep(op *tflite.Op) float32 {
+func hardSwishStep(_ affine.Grid, op *tflite.Op) float32 {
 	return scaleOf(op.Inputs[0]) / 127
 }
 

@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -9,9 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"dfq/dfq/internal/affine"
 	"dfq/dfq/internal/ref"
 	"dfq/schema"
 	"dfq/tflite"
+	"dfq/tflite/target"
 	"dfq/tflite/tflitetest"
 )
 
@@ -23,7 +26,11 @@ type opCase struct {
 	// narrow: statistics are drawn from inputs half as large, so that outputs
 	// are cut off.
 	narrow bool
+
+	activations IOType
 }
+
+func (c opCase) grid() affine.Grid { return (&Options{Activations: c.activations}).grid() }
 
 // newOpCase makes a case of a row. Ranges and shapes differ from seed to seed.
 func newOpCase(t testing.TB, code schema.BuiltinOperator, seed uint64) opCase {
@@ -93,11 +100,12 @@ func inferShapes(t testing.TB, g *tflite.Graph) {
 // opSeeds is the number of cases of each row.
 const opSeeds = 40
 
-// TestOps is the contract of the op table, row by row: a model of the op
-// becomes INT8, breaks no rule after writing and reading, has the version and
-// scales of its row, and computes what the float op computes as far as the
-// output's scale can say it. With an interpreter built in, its kernel gives
-// what an ideal one gives, to the row's tolerance in steps.
+// TestOps is the contract of the op table, row by row, with int8 activations and
+// with int16 ones: a model of the op becomes quantized, breaks no rule after
+// writing and reading, has the version and scales of its row, and computes what
+// the float op computes as far as the output's scale can say it. With an
+// interpreter built in, its kernel gives what an ideal one gives, to the row's
+// tolerance in steps.
 func TestOps(t *testing.T) {
 	for i := range ops {
 		code := schema.BuiltinOperator(i)
@@ -108,32 +116,14 @@ func TestOps(t *testing.T) {
 			if opForms[code] == nil {
 				t.Fatal("the row has no form in opForms")
 			}
-			int8Cases, folded, unknown := 0, 0, map[int]int{}
-			for seed := range uint64(opSeeds) {
-				c := newOpCase(t, code, seed)
-				if c.folds(t) {
-					folded++
-					continue
-				}
-				q, stays := c.quantize(t)
-				if stays {
-					continue
-				}
-				int8Cases++
-				c.checkRow(t, q)
-				c.compare(t, q, unknown)
-				if t.Failed() {
-					t.Fatalf("seed %d:\n%v%v", seed, c.model, q)
-				}
-			}
-			if folded > 0 {
-				t.Logf("%d cases are another op by then: arithmetic with constants", folded)
-			}
-			for version, n := range unknown {
-				t.Logf("%d cases did not run: the linked interpreter does not know version %d", n, version)
-			}
-			if int8Cases == 0 {
-				t.Skipf("all cases stay float: their int8 kernels are newer than %s", presumedRuntime)
+			for _, activations := range []IOType{Int8, Int16} {
+				grid := (&Options{Activations: activations}).grid()
+				t.Run(kernelName(grid), func(t *testing.T) {
+					if ops[i].kernels(grid) == nil {
+						t.Skipf("no %s kernel", kernelName(grid))
+					}
+					testOp(t, code, activations)
+				})
 			}
 		})
 	}
@@ -141,6 +131,37 @@ func TestOps(t *testing.T) {
 
 // presumedRuntime is the one that files for no target in particular are for.
 const presumedRuntime = "2.9.0"
+
+func testOp(t *testing.T, code schema.BuiltinOperator, activations IOType) {
+	cases, folded, unknown := 0, 0, map[int]int{}
+	for seed := range uint64(opSeeds) {
+		c := newOpCase(t, code, seed)
+		c.activations = activations
+		if c.folds(t) {
+			folded++
+			continue
+		}
+		q, stays := c.quantize(t)
+		if stays {
+			continue
+		}
+		cases++
+		c.checkRow(t, q)
+		c.compare(t, q, unknown)
+		if t.Failed() {
+			t.Fatalf("seed %d:\n%v%v", seed, c.model, q)
+		}
+	}
+	if folded > 0 {
+		t.Logf("%d cases are another op by then: arithmetic with constants", folded)
+	}
+	for version, n := range unknown {
+		t.Logf("%d cases did not run: the linked interpreter does not know version %d", n, version)
+	}
+	if cases == 0 {
+		t.Skip("all cases stay float: their kernels do not take the scales of their inputs")
+	}
+}
 
 // folds reports whether the op is another one after "fold batch norms".
 func (c opCase) folds(t *testing.T) bool {
@@ -157,29 +178,34 @@ func (c opCase) folds(t *testing.T) bool {
 func (c opCase) quantize(t *testing.T) (q *tflite.Model, stays bool) {
 	t.Helper()
 	op := c.model.Graphs[0].Ops[0]
-	newest := spec(op).version(op)
+	newest := spec(op).version(c.grid(), op)
 	calibration := c.inputs
 	if c.narrow {
 		calibration = halved(c.inputs)
 	}
-	q, _, err := Quantize(c.model, &Options{Inputs: c.ranges, Calibration: calibration})
+	opts := &Options{Activations: c.activations, Inputs: c.ranges, Calibration: calibration}
+	q, _, err := Quantize(c.model, opts)
+	unreadable := func() bool {
+		return spec(op).reads[1] > 0 && err != nil && strings.Contains(err.Error(), "kernel takes scales")
+	}
 	var unsupported *UnsupportedError
-	if errors.As(err, &unsupported) {
-		if spec(op).reads[1] > 0 && strings.Contains(err.Error(), "its int8 kernel takes scales") {
-			return nil, true
-		}
+	if errors.As(err, &unsupported) && !unreadable() {
 		if !newer(newest.runtime, presumedRuntime) {
 			t.Fatalf("%v\n%v", err, c.model)
 		}
 		if !strings.Contains(err.Error(), newest.runtime) {
 			t.Errorf("the reason does not name runtime %s: %v", newest.runtime, err)
 		}
+		opts.Target = "tflite" // the newest
+		q, _, err = Quantize(c.model, opts)
+	}
+	if unreadable() {
 		return nil, true
 	}
 	if err != nil {
 		t.Fatalf("%v\n%v", err, c.model)
 	}
-	if newer(newest.runtime, presumedRuntime) {
+	if opts.Target == "" && newer(newest.runtime, presumedRuntime) {
 		t.Fatalf("the op is INT8 though its kernel came with %s\n%v", newest.runtime, q)
 	}
 	data, err := tflite.Encode(q)
@@ -191,6 +217,15 @@ func (c opCase) quantize(t *testing.T) (q *tflite.Model, stays bool) {
 	}
 	for _, err := range CheckRules(q) {
 		t.Errorf("%v\n%v", err, q)
+	}
+	found, err := target.Lint(q, cmp.Or(opts.Target, target.Default))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Severity == target.Error {
+			t.Errorf("the target does not take it: %v\n%v", f, q)
+		}
 	}
 	return q, false
 }
@@ -205,7 +240,7 @@ func (c opCase) checkRow(t *testing.T, q *tflite.Model) {
 	}
 	op := g.Ops[i]
 	s := spec(op)
-	if !slices.ContainsFunc(s.versions, func(v version) bool { return v.number == op.Version }) {
+	if !slices.ContainsFunc(s.kernels(c.grid()), func(v version) bool { return v.number == op.Version }) {
 		t.Errorf("version %d is none of the row's", op.Version)
 	}
 	for _, o := range g.Ops {
@@ -214,19 +249,19 @@ func (c opCase) checkRow(t *testing.T, q *tflite.Model) {
 		}
 	}
 	for _, out := range op.Outputs {
-		if kindOf := c.model.Graphs[0].Outputs[0].Type; kindOf == schema.TensorTypeFLOAT32 && out == op.Outputs[0] && out.Type != schema.TensorTypeINT8 {
+		if kindOf := c.model.Graphs[0].Outputs[0].Type; kindOf == schema.TensorTypeFLOAT32 && out == op.Outputs[0] && out.Type != elementType(c.grid()) {
 			t.Errorf("output is %s", out.Type)
 		}
-		if out.Type != schema.TensorTypeINT8 {
+		if out.Type != elementType(c.grid()) {
 			continue
 		}
 		for _, in := range op.Inputs {
-			if s.scale.kind == sameScale && in != nil && in.Type == schema.TensorTypeINT8 && params(in.Quant) != params(out.Quant) {
+			if s.scale.kind == sameScale && isQuantized(in) && params(in.Quant) != params(out.Quant) {
 				t.Errorf("input %v and output %v of a same-scale op", in.Quant, out.Quant)
 			}
 		}
-		if s.scale.kind == fixedScale && params(out.Quant) != s.scale.params {
-			t.Errorf("output %v, the row demands %v", out.Quant, s.scale.params)
+		if s.scale.kind == fixedScale && params(out.Quant) != s.scale.on(c.grid()) {
+			t.Errorf("output %v, the row demands %v", out.Quant, s.scale.on(c.grid()))
 		}
 	}
 }
@@ -254,7 +289,7 @@ func (c opCase) compare(t *testing.T, q *tflite.Model, unknown map[int]int) {
 			t.Fatal(err)
 		}
 		for k, out := range q.Graphs[0].Outputs {
-			if out.Type == schema.TensorTypeINT8 {
+			if isQuantized(out) {
 				step = float64(scaleOf(out))
 				sums.add(representable(want[k], out), got[k], 1)
 				if spec(c.model.Graphs[0].Ops[0]).scale.kind != fixedScale {
@@ -283,7 +318,7 @@ func (c opCase) compare(t *testing.T, q *tflite.Model, unknown map[int]int) {
 
 // representable cuts off what out cannot hold.
 func representable(v []float32, out *tflite.Tensor) []float32 {
-	lo, hi := params(out.Quant).Range()
+	lo, hi := gridOf(out).Range(params(out.Quant))
 	cut := make([]float32, len(v))
 	for i, x := range v {
 		cut[i] = float32(math.Max(lo, math.Min(hi, float64(x))))
@@ -338,7 +373,7 @@ func onGrid(g *tflite.Graph, inputs [][]float32) [][]float32 {
 		p := params(g.Inputs[i].Quant)
 		out[i] = make([]float32, len(v))
 		for k, x := range v {
-			out[i][k] = p.Dequantize(p.Quantize(x))
+			out[i][k] = p.Dequantize(gridOf(g.Inputs[i]).Quantize(p, x))
 		}
 	}
 	return out
@@ -361,13 +396,16 @@ func (c opCase) compareKernel(t *testing.T, q *tflite.Model, in, is, ideal [][]f
 			return
 		}
 		step, tolerance := 1.0, 0.01
-		if out.Type == schema.TensorTypeINT8 {
+		if isQuantized(out) {
 			step = float64(scaleOf(out))
 			if !moves {
 				tolerance = 1.01
 			}
 			if op.Code == schema.BuiltinOperatorREDUCE_PROD {
-				tolerance += float64(op.Inputs[0].Len()/out.Len()) / 8 // it rounds after each factor
+				tolerance += float64(op.Inputs[0].Len()/out.Len()) * map[IOType]float64{Int8: 1. / 8, Int16: 32}[c.activations] // it rounds after each factor
+			}
+			if c.activations == Int16 && !moves {
+				tolerance = max(tolerance, int16Tolerance[op.Code])
 			}
 		}
 		for i := range is[k] {
@@ -377,6 +415,14 @@ func (c opCase) compareKernel(t *testing.T, q *tflite.Model, in, is, ideal [][]f
 			}
 		}
 	}
+}
+
+// int16Tolerance is what int16 kernels may be off, in steps, where they work with
+// fewer bits than they store.
+var int16Tolerance = map[schema.BuiltinOperator]float64{
+	schema.BuiltinOperatorRESIZE_BILINEAR: 512, // positions are counted in steps of 1/1024 of a pixel
+	schema.BuiltinOperatorSOFTMAX:         40,  // tables of exp and of 1/(1+x), between whose entries it interpolates
+	schema.BuiltinOperatorTANH:            2.01,
 }
 
 // ties is 1 where a comparison's operands are within the 1/256 to which its

@@ -109,11 +109,11 @@ func opsTable() string {
 		} else {
 			now++
 		}
-		rows[name] = fmt.Sprintf("| %s | %s | %s | %s | %s |\n", name, s.printVersions(), s.printScale(), s.printEqualization(), tested)
+		rows[name] = fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", name, printVersions(s.versions), printVersions(s.int16), s.printScale(), s.printEqualization(), tested)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d operators have an INT8 form, %d of them in files for TensorFlow Lite %s.\n\n<details><summary>The table</summary>\n\n", len(rows), now, presumedRuntime)
-	b.WriteString("| operator | version (since) | scale of the output | equalization | tested in INT8 |\n|---|---|---|---|---|\n")
+	b.WriteString("| operator | version (since) | with int16 | scale of the output | equalization | tested in INT8 |\n|---|---|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		b.WriteString(rows[name])
 	}
@@ -124,9 +124,9 @@ func opsTable() string {
 	return b.String()
 }
 
-func (s *opSpec) printVersions() string {
+func printVersions(versions []version) string {
 	var list []string
-	for _, v := range slices.Backward(s.versions) {
+	for _, v := range slices.Backward(versions) {
 		list = append(list, fmt.Sprintf("%d (%s)", v.number, v.runtime))
 	}
 	return strings.Join(list, ", ")

@@ -10,8 +10,10 @@ import (
 
 // Report is the record of a conversion.
 type Report struct {
+	Activations string `json:"activations"` // INT8, or INT16 with INT8 weights
+
 	Ops       int              `json:"ops"`           // in the written main graph
-	OpsInt8   int              `json:"ops_int8"`      // of these, working on int8 tensors
+	OpsInt8   int              `json:"ops_int8"`      // of these, working on tensors of that type
 	Folded    int              `json:"ops_folded"`    // MUL, ADD, SUB and DIV by constants, taken into filters
 	Depthwise int              `json:"ops_depthwise"` // 1×1 depthwise convolutions that others became
 	Fused     int              `json:"ops_fused"`     // activations moved into the op before
@@ -70,14 +72,14 @@ type EqualizedBlock struct {
 type TensorReport struct {
 	Name  string  `json:"name"`
 	Seen  Range   `json:"seen"`  // on the inputs that statistics were drawn from
-	Range Range   `json:"range"` // that int8 holds
+	Range Range   `json:"range"` // that the tensor holds
 	Rule  string  `json:"rule"`  // how the range was chosen
 	Scale float32 `json:"scale"`
 	Zero  int64   `json:"zero_point"`
 }
 
-func newReport(m *tflite.Model) *Report {
-	r := &Report{}
+func newReport(m *tflite.Model, opts *Options) *Report {
+	r := &Report{Activations: elementType(opts.grid()).String()}
 	for _, t := range m.Graphs[0].Inputs {
 		r.Inputs = append(r.Inputs, InputReport{Name: t.Name, Shape: t.Shape})
 	}

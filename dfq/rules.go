@@ -4,17 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
+	"slices"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/target"
 )
 
 // CheckRules holds a model against the rules of the INT8 quantization
-// specification and the kernels' own checks, op by op, and returns one error
-// per broken rule. It looks at nothing but the model, so it can judge a file
-// that was read back, or another tool's. Ops that work on float tensors only
-// break no rule; an op on both does.
+// specification, of its 16x8 mode where activations are INT16, and the kernels'
+// own checks, op by op, and returns one error per broken rule. It looks at nothing
+// but the model, so it can judge a file that was read back, or another tool's. Ops
+// that work on float tensors only break no rule; an op on both does.
 func CheckRules(m *tflite.Model) []error {
 	var broken []error
 	for _, g := range m.Graphs {
@@ -40,7 +43,7 @@ func checkRulesOfResult(j *job) error {
 }
 
 // anyRuntime bounds what a file's versions can be.
-var anyRuntime, _ = target.LimitsOf("tflite")
+var anyRuntime, _ = target.LimitsOf("tflite", schema.TensorTypeINT8)
 
 type ruleCheck struct {
 	graph  *tflite.Graph
@@ -79,6 +82,8 @@ func (c *ruleCheck) tensor(t *tflite.Tensor) {
 		lo, hi = -128, 127
 	case schema.TensorTypeUINT8:
 		lo, hi = 0, 255
+	case schema.TensorTypeINT16:
+		lo, hi = 0, 0
 	}
 	for _, z := range q.Zero {
 		if z < lo || z > hi {
@@ -104,8 +109,9 @@ func (c *ruleCheck) op(op *tflite.Op) {
 		c.conversion(op)
 		return
 	}
-	if s.versions == nil {
-		c.fail(op, "has no int8 form but works on int8 tensors")
+	grid := gridOfOp(op)
+	if s.kernels(grid) == nil {
+		c.fail(op, "has no %[1]s form but works on %[1]s tensors", kernelName(grid))
 		return
 	}
 	if err := checkOperands(op); err != nil {
@@ -115,7 +121,7 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
 		for _, t := range ts {
 			if real(t) {
-				c.fail(op, "works on int8 tensors and on FLOAT32 %q", t.Name)
+				c.fail(op, "works on %s tensors and on FLOAT32 %q", kernelName(grid), t.Name)
 				return
 			}
 		}
@@ -123,22 +129,34 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	if !c.perTensor(op) {
 		return
 	}
-	want := s.version(op).number
+	want := s.version(grid, op).number
 	_, highest := anyRuntime.Versions(op.Code)
 	switch {
 	case op.Version < want:
-		c.fail(op, "version %d, int8 needs %d", op.Version, want)
+		c.fail(op, "version %d, %s needs %d", op.Version, kernelName(grid), want)
 	case op.Version > highest:
 		c.fail(op, "version %d, runtimes have up to %d", op.Version, highest)
 	}
+	if grid == affine.Int16 && s.anyScale != nil && !reflect.DeepEqual(op.Options, s.anyScale(op.Options)) {
+		c.fail(op, "its options ask for scales that are powers of two (pot_scale_int16)")
+	}
 	switch activation(op) {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
-		c.fail(op, "fused %s has no int8 kernel", activation(op))
+		c.fail(op, "fused %s has no %s kernel", activation(op), kernelName(grid))
 	}
 	if s.filter != nil {
-		c.weighted(op, s.filter)
+		c.weighted(grid, op, s.filter)
 	}
-	c.scales(op, s)
+	c.scales(grid, op, s)
+}
+
+// gridOfOp is the grid of op's activations.
+func gridOfOp(op *tflite.Op) affine.Grid {
+	inputs, outputs := activations(op)
+	for _, t := range slices.Concat(inputs, outputs) {
+		return gridOf(t)
+	}
+	return affine.Int8
 }
 
 // conversion checks a QUANTIZE or DEQUANTIZE.
@@ -147,23 +165,23 @@ func (c *ruleCheck) conversion(op *tflite.Op) {
 		c.fail(op, "has %d inputs and %d outputs, not one of each", len(op.Inputs), len(op.Outputs))
 		return
 	}
-	int8Side, want := op.Outputs[0], 1
+	side := op.Outputs[0]
 	if op.Code == schema.BuiltinOperatorDEQUANTIZE {
-		int8Side, want = op.Inputs[0], 2
+		side = op.Inputs[0]
 		if !real(op.Outputs[0]) {
 			c.fail(op, "output %q is %s, not FLOAT32", op.Outputs[0].Name, op.Outputs[0].Type)
 		}
 	}
-	if op.Version != want {
-		c.fail(op, "version %d, int8 needs %d", op.Version, want)
+	if want := conversionVersion(op).number; op.Version != want {
+		c.fail(op, "version %d, %s needs %d", op.Version, kernelName(gridOf(side)), want)
 	}
-	if scaleOf(int8Side) == 0 {
-		c.fail(op, "%q is not quantized per tensor", int8Side.Name)
+	if scaleOf(side) == 0 {
+		c.fail(op, "%q is not quantized per tensor", side.Name)
 	}
 }
 
-// perTensor checks that every int8 operand but weights has one scale and one
-// zero point; the other checks rely on it.
+// perTensor checks that every quantized operand but weights has one scale and one
+// zero point, and that all are of one type; the other checks rely on it.
 func (c *ruleCheck) perTensor(op *tflite.Op) bool {
 	inputs, outputs := activations(op)
 	for _, t := range append(inputs, outputs...) {
@@ -171,28 +189,38 @@ func (c *ruleCheck) perTensor(op *tflite.Op) bool {
 			c.fail(op, "activation %q is not quantized per tensor", t.Name)
 			return false
 		}
+		if gridOf(t) != gridOfOp(op) {
+			c.fail(op, "works on int8 tensors and on int16 ones")
+			return false
+		}
 	}
 	return true
 }
 
-// activations lists op's int8 tensors that are not weights.
+// activations lists op's quantized tensors that are not weights.
 func activations(op *tflite.Op) (inputs, outputs []*tflite.Tensor) {
 	f := spec(op).filter
 	for i, t := range op.Inputs {
-		if t != nil && t.Type == schema.TensorTypeINT8 && (f == nil || i != f.weights) {
+		if isActivation(t) && (f == nil || i != f.weights) {
 			inputs = append(inputs, t)
 		}
 	}
 	for _, t := range op.Outputs {
-		if t != nil && t.Type == schema.TensorTypeINT8 {
+		if isActivation(t) {
 			outputs = append(outputs, t)
 		}
 	}
 	return inputs, outputs
 }
 
+// isActivation reports whether t holds int8 numbers, or int16 ones with a scale;
+// without, they may be anything.
+func isActivation(t *tflite.Tensor) bool {
+	return t != nil && t.Type == schema.TensorTypeINT8 || isQuantized(t)
+}
+
 // scales checks the row's scale rule.
-func (c *ruleCheck) scales(op *tflite.Op, s *opSpec) {
+func (c *ruleCheck) scales(grid affine.Grid, op *tflite.Op, s *opSpec) {
 	inputs, outputs := activations(op)
 	for _, t := range inputs {
 		if r := s.reads; r[1] > 0 && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
@@ -203,8 +231,8 @@ func (c *ruleCheck) scales(op *tflite.Op, s *opSpec) {
 		p := params(t.Quant)
 		switch s.scale.kind {
 		case fixedScale:
-			if p != s.scale.params {
-				c.fail(op, "output %q has scale %g, zero point %d; the kernel demands %g, %d", t.Name, p.Scale, p.Zero, s.scale.params.Scale, s.scale.params.Zero)
+			if want := s.scale.on(grid); p != want {
+				c.fail(op, "output %q has scale %g, zero point %d; the kernel demands %g, %d", t.Name, p.Scale, p.Zero, want.Scale, want.Zero)
 			}
 		case sameScale:
 			for _, in := range inputs {
@@ -217,22 +245,22 @@ func (c *ruleCheck) scales(op *tflite.Op, s *opSpec) {
 			c.fail(op, "output %q has zero point %d; the kernel writes zeros", t.Name, p.Zero)
 		}
 		if s.holds != nil {
-			want := s.holds(op)
-			if lo, hi := p.Range(); want.Lo < lo-float64(p.Scale)/2 || want.Hi > hi+float64(p.Scale)/2 {
+			want := s.holds(grid, op)
+			if lo, hi := grid.Range(p); want.Lo < lo-float64(p.Scale)/2 || want.Hi > hi+float64(p.Scale)/2 {
 				c.fail(op, "output %q holds [%g, %g], but can be %g to %g, and the kernel does not saturate", t.Name, lo, hi, want.Lo, want.Hi)
 			}
 		}
-		if least := leastScale(op); p.Scale < least {
+		if least := leastScale(grid, op); p.Scale < least {
 			c.fail(op, "output scale %g is below %g, the least that the kernel can express", p.Scale, least)
 		}
 	}
 }
 
 // weighted checks weights and bias.
-func (c *ruleCheck) weighted(op *tflite.Op, f *filter) {
+func (c *ruleCheck) weighted(grid affine.Grid, op *tflite.Op, f *filter) {
 	in, w, out := op.Inputs[f.input], op.Inputs[f.weights], op.Outputs[0]
-	if scaleOf(in) == 0 || scaleOf(out) == 0 || in.Type != schema.TensorTypeINT8 || out.Type != schema.TensorTypeINT8 {
-		c.fail(op, "input %q or output %q is not INT8", in.Name, out.Name)
+	if want := elementType(grid); scaleOf(in) == 0 || scaleOf(out) == 0 || in.Type != want || out.Type != want {
+		c.fail(op, "input %q or output %q is not %s", in.Name, out.Name, want)
 		return
 	}
 	if w.Type != schema.TensorTypeINT8 || w.Quant == nil || len(w.Quant.Scale) == 0 || len(w.Quant.Zero) != len(w.Quant.Scale) {
@@ -247,7 +275,7 @@ func (c *ruleCheck) weighted(op *tflite.Op, f *filter) {
 	if bias := optional(op, f.bias); bias == nil {
 		c.fail(op, "has no bias")
 	} else {
-		c.bias(op, in, w, bias, out)
+		c.bias(grid, op, bias)
 	}
 }
 
@@ -274,9 +302,14 @@ func (c *ruleCheck) weights(op *tflite.Op, w *tflite.Tensor, f *filter) {
 }
 
 // bias checks the bias of a weighted op whose operands are quantized.
-func (c *ruleCheck) bias(op *tflite.Op, in, w, bias, out *tflite.Tensor) {
-	if bias.Type != schema.TensorTypeINT32 || bias.Quant == nil || len(bias.Quant.Scale) != len(w.Quant.Scale) || len(bias.Quant.Zero) != len(w.Quant.Scale) {
-		c.fail(op, "bias %q is not INT32 with as many scales as the weights", bias.Name)
+func (c *ruleCheck) bias(grid affine.Grid, op *tflite.Op, bias *tflite.Tensor) {
+	f := spec(op).filter
+	in, w, out, want := op.Inputs[f.input], op.Inputs[f.weights], op.Outputs[0], schema.TensorTypeINT32
+	if grid == affine.Int16 {
+		want = schema.TensorTypeINT64
+	}
+	if bias.Type != want || bias.Quant == nil || len(bias.Quant.Scale) != len(w.Quant.Scale) || len(bias.Quant.Zero) != len(w.Quant.Scale) {
+		c.fail(op, "bias %q is not %s with as many scales as the weights", bias.Name, want)
 		return
 	}
 	for i, s := range bias.Quant.Scale {
@@ -284,14 +317,13 @@ func (c *ruleCheck) bias(op *tflite.Op, in, w, bias, out *tflite.Tensor) {
 			c.fail(op, "bias %q, channel %d: scale %g, not input scale × weight scale", bias.Name, i, s)
 			return
 		}
-		// The kernel holds s_in·s_w/s_out as 31 bits and a shift of at most 30.
-		if m := float64(s) / float64(scaleOf(out)); m >= 1<<30 {
+		if m := float64(s) / float64(scaleOf(out)); m >= largestFactor(grid) {
 			c.fail(op, "channel %d: rescaling factor %g is beyond the kernel's shifts", i, m)
 			return
 		}
 	}
 	for _, q := range bias.Ints() {
-		if q <= -math.MaxInt32 || q >= math.MaxInt32 {
+		if grid == affine.Int8 && (q <= -math.MaxInt32 || q >= math.MaxInt32) {
 			c.fail(op, "bias %q is saturated", bias.Name)
 			break
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -26,7 +27,10 @@ func (j *job) scaleRule(op *tflite.Op) scaleRule {
 // above the product of the input's and the weights'. It reads the scales that
 // operands have so far.
 func (j *job) leastScale(op *tflite.Op) float64 {
-	least := math.Max(float64(leastScale(op)), xnnpackStep(op))
+	least := float64(leastScale(j.grid(), op))
+	if j.grid() == affine.Int8 { // XNNPACK has no int16 kernels
+		least = math.Max(least, xnnpackStep(op))
+	}
 	if !j.limits.RestrictedScale(op.Code) {
 		return least
 	}
@@ -75,8 +79,8 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 			continue
 		}
 		lo, hi := clampOf(op)
-		p := g.find(op.Outputs[0]).params()
-		from, to := p.Range()
+		p := g.params(op.Outputs[0])
+		from, to := g.grid.Range(p)
 		if step := float64(p.Scale) / 2; from < lo-step || to > hi+step {
 			apart[op.Outputs[0]], found = true, true
 		}

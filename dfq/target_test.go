@@ -167,7 +167,7 @@ func TestRowsAndReleases(t *testing.T) {
 		for _, v := range s.versions {
 			major, rest, _ := strings.Cut(v.runtime, ".")
 			minor, _, _ := strings.Cut(rest, ".")
-			limits, err := target.LimitsOf("tflite-" + major + "." + minor)
+			limits, err := target.LimitsOf("tflite-"+major+"."+minor, schema.TensorTypeINT8)
 			if err != nil {
 				t.Fatal(err)
 			}

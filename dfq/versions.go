@@ -2,44 +2,70 @@ package dfq
 
 import (
 	"bytes"
+	"slices"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 )
 
-// setVersions writes the version of every op's int8 form, and the oldest
-// runtime that has them all.
+// setVersions writes the version of every op's quantized form, with the options
+// that this form needs, and the oldest runtime that has them all.
 func setVersions(j *job) error {
-	oldest := "1.14.0" // the first with int8 kernels, QUANTIZE v1 and DEQUANTIZE v2
+	oldest := "1.14.0" // the first with int8 kernels
 	others := false    // ops whose needs dfq does not know
 	for _, op := range j.graph.Ops {
+		s, v := spec(op), version{}
 		switch {
 		case op.Code == schema.BuiltinOperatorQUANTIZE || op.Code == schema.BuiltinOperatorDEQUANTIZE:
-		case j.float[op] != "" || spec(op).versions == nil || !quantized(op):
-			others = true
-		default:
-			v := spec(op).version(op)
-			lowest, _ := j.limits.Versions(op.Code)
-			op.Version = max(v.number, lowest)
-			if newer(v.runtime, oldest) {
-				oldest = v.runtime
+			if !quantized(op) {
+				continue
 			}
+			v = conversionVersion(op)
+		case j.float[op] != "" || s.versions == nil || !quantized(op):
+			others = true
+			continue
+		default:
+			v = s.version(j.grid(), op)
+			lowest, _ := j.limits.Versions(op.Code)
+			v.number = max(v.number, lowest)
+		}
+		op.Version = v.number
+		if s.anyScale != nil && j.grid() == affine.Int16 {
+			op.Options = s.anyScale(op.Options)
+		}
+		if newer(v.runtime, oldest) {
+			oldest = v.runtime
 		}
 	}
 	setMinRuntime(j.model, oldest, others || len(j.model.Graphs) > 1)
 	return nil
 }
 
-// quantized reports whether op touches an int8 tensor.
-func quantized(op *tflite.Op) bool {
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			if t != nil && t.Type == schema.TensorTypeINT8 && t.Quant != nil {
-				return true
-			}
-		}
+// conversionVersion is the version of a QUANTIZE or DEQUANTIZE.
+func conversionVersion(op *tflite.Op) version {
+	int16 := slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), func(t *tflite.Tensor) bool { return t != nil && t.Type == schema.TensorTypeINT16 })
+	switch {
+	case op.Code == schema.BuiltinOperatorQUANTIZE && int16:
+		return version{number: 2, runtime: "2.4.0"} // from float since 1.15
+	case op.Code == schema.BuiltinOperatorQUANTIZE:
+		return version{number: 1, runtime: "1.14.0"}
+	case int16:
+		return version{number: 3, runtime: "1.15.0"}
 	}
-	return false
+	return version{number: 2, runtime: "1.14.0"}
+}
+
+// quantized reports whether op touches an int8 tensor, or an int16 one with a
+// scale.
+func quantized(op *tflite.Op) bool {
+	return slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), isQuantized)
+}
+
+// isQuantized reports whether t is of a type that activations can be quantized
+// to, with a scale.
+func isQuantized(t *tflite.Tensor) bool {
+	return t != nil && t.Quant != nil && (t.Type == schema.TensorTypeINT8 || t.Type == schema.TensorTypeINT16)
 }
 
 const minRuntimeKey = "min_runtime_version"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
@@ -67,7 +68,7 @@ func TestVersions(t *testing.T) {
 		{"space to batch of images", one(schema.BuiltinOperatorSPACE_TO_BATCH_ND, nil, []int{1}, shapes([]int{1, 2, 2, 1})), 2, "1.14.0"},
 	}
 	for _, test := range tests {
-		if v := spec(test.op).version(test.op); v.number != test.version || v.runtime != test.runtime {
+		if v := spec(test.op).version(affine.Int8, test.op); v.number != test.version || v.runtime != test.runtime {
 			t.Errorf("%s: version %d of %s, want %d of %s", test.name, v.number, v.runtime, test.version, test.runtime)
 		}
 	}
@@ -118,7 +119,7 @@ func TestRowsAreComplete(t *testing.T) {
 	for i, s := range ops {
 		code := schema.BuiltinOperator(i)
 		if s.versions == nil {
-			if s.takes != "" || s.filter != nil {
+			if s.takes != "" || s.filter != nil || s.int16 != nil {
 				t.Errorf("%s has no version", code)
 			}
 			continue
@@ -127,12 +128,14 @@ func TestRowsAreComplete(t *testing.T) {
 		if len(inputs) == 0 || len(outputs) == 0 {
 			t.Errorf("%s takes %q", code, s.takes)
 		}
-		for k, v := range s.versions {
-			if (v.when == nil) != (k == len(s.versions)-1) {
-				t.Errorf("%s: version %d is never or not surely reached", code, v.number)
-			}
-			if k > 0 && newer(v.runtime, s.versions[k-1].runtime) {
-				t.Errorf("%s: version %d is of a newer runtime than the special one before it", code, v.number)
+		for _, versions := range [][]version{s.versions, s.int16} {
+			for k, v := range versions {
+				if (v.when == nil) != (k == len(versions)-1) {
+					t.Errorf("%s: version %d is never or not surely reached", code, v.number)
+				}
+				if k > 0 && newer(v.runtime, versions[k-1].runtime) {
+					t.Errorf("%s: version %d is of a newer runtime than the special one before it", code, v.number)
+				}
 			}
 		}
 		if s.scale.kind == fixedScale && !(s.scale.params.Scale > 0) {

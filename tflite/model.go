@@ -179,6 +179,24 @@ func (t *Tensor) SetInt32s(v []int32) {
 	}
 }
 
+// SetInt64s makes t an INT64 constant with the given values.
+func (t *Tensor) SetInt64s(v []int64) {
+	t.Type = schema.TensorTypeINT64
+	t.Data = make([]byte, 8*len(v))
+	for i, x := range v {
+		binary.LittleEndian.PutUint64(t.Data[8*i:], uint64(x))
+	}
+}
+
+// SetInt16s makes t an INT16 constant with the given values.
+func (t *Tensor) SetInt16s(v []int16) {
+	t.Type = schema.TensorTypeINT16
+	t.Data = make([]byte, 2*len(v))
+	for i, x := range v {
+		binary.LittleEndian.PutUint16(t.Data[2*i:], uint16(x))
+	}
+}
+
 // SetInt8s makes t an INT8 constant with the given values.
 func (t *Tensor) SetInt8s(v []int8) {
 	t.Type = schema.TensorTypeINT8

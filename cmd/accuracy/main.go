@@ -89,6 +89,7 @@ var (
 	score  = flag.String("score", "even", "samples to score on: even, odd or all")
 	limit  = flag.Int("n", 0, "score on so many samples at most")
 	state  = flag.Bool("state", false, "state the input range instead of finding it")
+	int16  = flag.Bool("int16", false, "measure 16x8: int16 activations")
 	layers = flag.Bool("layers", false, "print every layer's error")
 )
 
@@ -158,6 +159,9 @@ func (m model) measure() error {
 // row converts with both kinds of weights and prints one line per output.
 func (m model) row(float *tflite.Model, scored, held dataset, name string, opts dfq.Options, calibrate int) error {
 	opts.Interpreter, opts.AllowFloat = open, true
+	if *int16 {
+		opts.Activations = dfq.Int16
+	}
 	if *state && m.images != "kws" {
 		opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
 	}

@@ -24,6 +24,7 @@ type convertFlags struct {
 	target      string
 	allowCPU    bool
 	perTensor   bool
+	activations string
 	io          string
 	ranges      rangeFlags
 	calibrate   string
@@ -38,7 +39,7 @@ type convertFlags struct {
 	quiet       bool
 }
 
-var ioTypes = map[string]dfq.IOType{"int8": dfq.Int8, "uint8": dfq.Uint8, "float32": dfq.Float32}
+var ioTypes = map[string]dfq.IOType{"": dfq.Inner, "int8": dfq.Int8, "int16": dfq.Int16, "uint8": dfq.Uint8, "float32": dfq.Float32}
 
 func newConvert() *cobra.Command {
 	f := &convertFlags{}
@@ -49,6 +50,10 @@ func newConvert() *cobra.Command {
 
 OUT is IN with _int8 added to its name if it is not stated. "-" stands for stdin
 and stdout. A summary goes to stderr.
+
+With --activations int16 what is computed has 16 bits and weights keep 8, which is
+called 16x8 (OUT: _16x8). It comes closer to the float model and is slower. Fewer
+ops have such a kernel.
 
 Statistics come from made-up inputs. With --calibrate they come from real ones:
 the JPEG and PNG files of a folder, its .npy and .bin files (one for each input
@@ -79,7 +84,8 @@ Targets: ` + targetNames + `.`,
 	flags.StringVar(&f.target, "target", "", "write for the runtime or NPU `NAME`")
 	flags.BoolVar(&f.allowCPU, "allow-cpu", false, "write the file even if the target will not take some ops")
 	flags.BoolVar(&f.perTensor, "per-tensor", false, "one scale for all of a weight tensor, for accelerators that need it")
-	flags.StringVar(&f.io, "io", "int8", "`TYPE` of inputs and outputs: int8, uint8 or float32")
+	flags.StringVar(&f.activations, "activations", "int8", "`TYPE` of what is computed: int8 or int16")
+	flags.StringVar(&f.io, "io", "", "`TYPE` of inputs and outputs: int8, uint8, int16 or float32 (default: that of activations)")
 	f.ranges.add(flags)
 	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
@@ -87,13 +93,14 @@ Targets: ` + targetNames + `.`,
 	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
 	flags.BoolVar(&f.relaxReLU6, "relax-relu6", false, "replace RELU6 by RELU, which lets more be equalized but changes what the model computes")
-	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form in float")
+	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form, or no INT16 one, in float")
 	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
 	flags.StringVar(&f.report, "report", "", "write a record of the conversion as JSON to `FILE`")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no summary, no progress; warnings only")
 	cmd.RegisterFlagCompletionFunc("target", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("io", cobra.FixedCompletions([]string{"int8", "uint8", "float32"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("activations", cobra.FixedCompletions([]string{"int8", "int16"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("io", cobra.FixedCompletions([]string{"int8", "uint8", "int16", "float32"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("print-after", cobra.FixedCompletions(append(dfq.Passes(), everyPass), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -104,7 +111,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 		return err
 	}
 	if f.out == "" {
-		f.out = defaultOut(name)
+		f.out = f.defaultOut(name)
 	}
 	opts, err := f.options(stdout, stderr)
 	if err != nil {
@@ -184,12 +191,16 @@ func (f *convertFlags) write(ctx context.Context, stdout io.Writer, model *tflit
 	return len(data), writeResults(ctx, stdout, results...)
 }
 
-// defaultOut names the INT8 model after the float one.
-func defaultOut(in string) string {
+// defaultOut names the quantized model after the float one.
+func (f *convertFlags) defaultOut(in string) string {
 	if in == standard {
 		return standard
 	}
-	return strings.TrimSuffix(in, ".tflite") + "_int8.tflite"
+	suffix := "_int8.tflite"
+	if f.activations == "int16" {
+		suffix = "_16x8.tflite"
+	}
+	return strings.TrimSuffix(in, ".tflite") + suffix
 }
 
 // check looks at the flags that need no model.
@@ -214,9 +225,16 @@ func (f *convertFlags) check(cmd *cobra.Command) error {
 
 // options translates the flags that need no model.
 func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
+	activations, ok := ioTypes[f.activations]
+	if !ok || activations != dfq.Int8 && activations != dfq.Int16 {
+		return nil, usagef("--activations %q: it is int8 or int16", f.activations)
+	}
 	ioType, ok := ioTypes[f.io]
 	if !ok {
-		return nil, usagef("--io %q: it is int8, uint8 or float32", f.io)
+		return nil, usagef("--io %q: it is int8, uint8, int16 or float32", f.io)
+	}
+	if err := dfq.CheckTypes(activations, ioType); err != nil {
+		return nil, usagef("--io %s: %w", f.io, err)
 	}
 	wanted, err := passesNamed(f.printAfter)
 	if err != nil {
@@ -225,6 +243,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 	opts := &dfq.Options{
 		Target:      f.target,
 		PerTensor:   f.perTensor,
+		Activations: activations,
 		IO:          ioType,
 		NoEqualize:  f.noEqualize,
 		NoCorrect:   f.noCorrect,
@@ -310,11 +329,11 @@ func explain(name string, err error) error {
 	var unsupported *dfq.UnsupportedError
 	if errors.As(err, &unsupported) {
 		var b strings.Builder
-		fmt.Fprintf(&b, "%s: %d ops have no INT8 form", name, len(unsupported.Ops))
+		fmt.Fprintf(&b, "%s: %d ops have no %s form", name, len(unsupported.Ops), unsupported.Activations)
 		for _, op := range unsupported.Ops {
 			fmt.Fprintf(&b, "\n  %s", describeOp(op))
 		}
-		return hintedError{errors.New(b.String()), "--allow-float keeps them in float, with all else INT8; or cut them off the model"}
+		return hintedError{errors.New(b.String()), "--allow-float keeps them in float, with all else " + unsupported.Activations + "; or cut them off the model"}
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
@@ -332,7 +351,7 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 		fmt.Fprintf(w, "  %-10s %s\n", head, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
-	row("ops", "%d of %d INT8, %d activations fused%s", r.OpsInt8, r.Ops, r.Fused, batchNorms(r))
+	row("ops", "%d of %d %s, %d activations fused%s", r.OpsInt8, r.Ops, r.Activations, r.Fused, batchNorms(r))
 	row("size", "%s -> %s (%.0f %%)", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
 	for _, i := range r.Inputs {
 		if i.Source == "" {

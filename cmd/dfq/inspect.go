@@ -22,8 +22,8 @@ func newInspect() *cobra.Command {
 		Use:   "inspect MODEL.tflite",
 		Short: "Show what is in a model and how it is quantized",
 		Long: `Show a model's inputs and outputs, its ops, what is quantized and how, its
-metadata and signatures. A model that works on int8 is held against the rules of
-the INT8 quantization specification.`,
+metadata and signatures. A model that works on int8, or on int16 with scales, is
+held against the rules of the INT8 quantization specification.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,7 +71,7 @@ type inspection struct {
 	TFLite      *metadata.Info `json:"tflite_metadata,omitempty"`
 	Unreadable  string         `json:"tflite_metadata_error,omitempty"`
 	Trailer     int            `json:"trailer_bytes"` // behind the FlatBuffer
-	INT8        bool           `json:"int8"`          // whether the main graph works on int8 at all
+	INT8        bool           `json:"int8"`          // whether the main graph works on int8, or int16, at all
 	BrokenRules []string       `json:"broken_int8_rules,omitempty"`
 }
 
@@ -95,7 +95,8 @@ type opFacts struct {
 	Name    string `json:"name"`
 	Version int    `json:"version"`
 	Count   int    `json:"count"`
-	INT8    int    `json:"int8"` // of these, with an int8 tensor
+	INT8    int    `json:"int8"`  // of these, with an int8 activation
+	INT16   int    `json:"int16"` // of these, with an int16 one
 }
 
 type weightFacts struct {
@@ -144,7 +145,9 @@ func inspect(f *modelFile) *inspection {
 		in.Signatures = append(in.Signatures, fmt.Sprintf("%q (%s) -> (%s)", s.Key, names(s.Inputs), names(s.Outputs)))
 	}
 	in.readMetadata(m)
-	if in.INT8 = slices.ContainsFunc(m.Graphs[0].Tensors(), int8Activation); in.INT8 {
+	if in.INT8 = slices.ContainsFunc(m.Graphs[0].Tensors(), func(t *tflite.Tensor) bool {
+		return activationOf(t, schema.TensorTypeINT8) || activationOf(t, schema.TensorTypeINT16)
+	}); in.INT8 {
 		for _, err := range dfq.CheckRules(m) {
 			in.BrokenRules = append(in.BrokenRules, err.Error())
 		}
@@ -193,10 +196,10 @@ func finiteNumbers(tensors []metadata.Tensor) []metadata.Tensor {
 	return tensors
 }
 
-// int8Activation tells a graph that works on int8 from one that only stores
-// its weights so.
-func int8Activation(t *tflite.Tensor) bool {
-	return !t.Constant() && t.Type == schema.TensorTypeINT8 && t.Quant != nil
+// activationOf reports whether t is a quantized activation of a type. It tells a
+// graph that works on int8 from one that only stores its weights so.
+func activationOf(t *tflite.Tensor, typ schema.TensorType) bool {
+	return t != nil && !t.Constant() && t.Type == typ && t.Quant != nil
 }
 
 func (in *inspection) countOp(op *tflite.Op) {
@@ -210,9 +213,14 @@ func (in *inspection) countOp(op *tflite.Op) {
 		in.Ops = append(in.Ops, opFacts{Name: name, Version: op.Version})
 	}
 	in.Ops[i].Count++
-	int8Tensor := func(t *tflite.Tensor) bool { return t != nil && int8Activation(t) }
-	if slices.ContainsFunc(op.Inputs, int8Tensor) || slices.ContainsFunc(op.Outputs, int8Tensor) {
+	works := func(typ schema.TensorType) bool {
+		return slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), func(t *tflite.Tensor) bool { return activationOf(t, typ) })
+	}
+	if works(schema.TensorTypeINT8) {
 		in.Ops[i].INT8++
+	}
+	if works(schema.TensorTypeINT16) {
+		in.Ops[i].INT16++
 	}
 }
 

@@ -62,7 +62,7 @@ func (in *inspection) text() []byte {
 func (in *inspection) verdict() string {
 	switch {
 	case !in.INT8:
-		return "do not apply: no activation is int8"
+		return "do not apply: no activation is int8 or int16"
 	case len(in.BrokenRules) > 0:
 		return fmt.Sprintf("%d broken, listed below", len(in.BrokenRules))
 	}
@@ -72,13 +72,13 @@ func (in *inspection) verdict() string {
 func (in *inspection) opTable() []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "count\tint8\tversion\t  op\n")
+	fmt.Fprint(w, "count\tint8\tint16\tversion\t  op\n")
 	for _, op := range in.Ops {
 		name := op.Name
 		if custom, ok := strings.CutPrefix(name, "CUSTOM "); ok {
 			name = fmt.Sprintf("CUSTOM %q", custom)
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t  %s\n", op.Count, op.INT8, op.Version, name)
+		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t  %s\n", op.Count, op.INT8, op.INT16, op.Version, name)
 	}
 	w.Flush()
 	return b.Bytes()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/target"
 
@@ -21,7 +22,7 @@ const allTargets = "all"
 var targetNames = strings.Join(target.Names(), ", ") + ",\nand tflite-N.M for any release of TensorFlow Lite"
 
 func unknownTarget(name string) error {
-	_, err := target.LimitsOf(name)
+	_, err := target.LimitsOf(name, schema.TensorTypeINT8)
 	return usageError{err}
 }
 

@@ -39,7 +39,7 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FLOAT.tflite INT8.tflite",
 		Short: "Compare an INT8 model with its float one in the interpreter",
-		Long: `Run a float model and its INT8 one in the TensorFlow Lite interpreter on the same
+		Long: `Run a float model and its INT8 or 16x8 one in the TensorFlow Lite interpreter on the same
 inputs and show how far their outputs agree: on made-up inputs, on the images of
 a folder, or on inputs that were saved as numbers.
 
@@ -70,12 +70,12 @@ two of them is a layer.
   alone       SQNR of what the layer makes of inputs without error: what it loses
               by itself, in its weights and its output. Low for a culprit, not
               for its victims
-  inputs      SQNR of the float layer on inputs that are rounded to their INT8
+  inputs      SQNR of the float layer on inputs that are rounded to their
               scales: what these cost here, whoever chose them
   mean shift  how far the channels' means are off, in standard deviations
   max error   in steps of the output's scale
-  saturated   share of values at an end of the int8 range whose float value lies
-              beyond`,
+  saturated   share of values at an end of the tensor's range whose float value
+              lies beyond`,
 		Example: `  dfq verify model.tflite model_int8.tflite --min-sqnr 15
   dfq verify model.tflite model_int8.tflite --images photos --crop 0.875 \
       --labels photos/labels.txt --label-offset 1`,

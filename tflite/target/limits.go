@@ -6,24 +6,28 @@ import "dfq/schema"
 const Default = "tflite-" + presumed
 
 // Limits tells a conversion what a target accepts.
-type Limits struct{ t *target }
-
-// LimitsOf returns the limits of the named target.
-func LimitsOf(name string) (Limits, error) {
-	t, err := find(name)
-	return Limits{t}, err
+type Limits struct {
+	t           *target
+	activations schema.TensorType
 }
 
-// Takes reports whether the target has a row for an operator that takes INT8
-// values.
+// LimitsOf returns the limits of the named target on files whose activations are
+// INT8 or INT16.
+func LimitsOf(name string, activations schema.TensorType) (Limits, error) {
+	t, err := find(name)
+	return Limits{t, activations}, err
+}
+
+// Takes reports whether the target has a row for an operator that takes such
+// activations.
 func (l Limits) Takes(code schema.BuiltinOperator) bool {
 	r, ok := l.t.rules[code]
 	r = r.over(l.t.all)
-	return ok && (r.types == 0 || r.types&i8 != 0)
+	return ok && (r.types == 0 || r.types.has(l.activations))
 }
 
 // Release returns the newest release of TensorFlow Lite, as "2.9", that an
-// operator's INT8 form may need; "" if it may need any. What a target does not
+// operator's quantized form may need; "" if it may need any. What a target does not
 // take itself is left to a runtime beside it, of which no more is presumed than
 // of the default target.
 func (l Limits) Release(code schema.BuiltinOperator) string {

@@ -30,7 +30,7 @@ var windows = map[schema.BuiltinOperator]any{
 func TestLinkedRelease(t *testing.T) {
 	release := strings.Join(strings.SplitN(interp.Version(), ".", 3)[:2], ".")
 	t.Log("TensorFlow Lite", interp.Version())
-	limits, err := target.LimitsOf("tflite-" + release)
+	limits, err := target.LimitsOf("tflite-"+release, schema.TensorTypeINT8)
 	if err != nil {
 		t.Fatal(err)
 	}

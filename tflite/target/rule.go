@@ -64,6 +64,9 @@ type quantization struct {
 	zero  int64
 }
 
+// fraction16 is what int16 outputs have where those of int8 are fixed.
+var fraction16 = &quantization{1. / 32768, 0}
+
 // types is a set of element types.
 type types uint64
 
@@ -222,7 +225,7 @@ func (l *linter) elementTypes() {
 		for _, t := range ts {
 			if want != 0 && t != nil && !want.has(t.Type) {
 				switch {
-				case advice != adviceInt8 || (f32 | f16).has(t.Type):
+				case advice != adviceInt8 || (f32 | f16 | i16).has(t.Type):
 				case integer(t):
 					advice = adviceCPU
 				default:
@@ -297,13 +300,16 @@ func (l *linter) quantization() {
 	if l.row.clamped {
 		l.report(Warning, "range beyond the activation", l.op.beyondClamp(), "clamp the output's range to the activation; conversion for this target does", "")
 	}
-	want := l.row.fixed
-	if want == nil {
+	if l.row.fixed == nil {
 		return
 	}
 	for _, t := range l.op.Outputs {
-		if t == nil || t.Type != schema.TensorTypeINT8 {
+		want := l.row.fixed
+		switch {
+		case t == nil || !(i8 | i16).has(t.Type):
 			continue
+		case t.Type == schema.TensorTypeINT16:
+			want = fraction16
 		}
 		if s, z, ok := quantOf(t); !ok || s != want.scale || z != want.zero {
 			l.errorf("output scale", "write the op's prescribed output scale and zero point", t,

@@ -27,6 +27,13 @@ var rules = []struct {
 	{"tflite", "int8 kernel", target.Error, unary(schema.BuiltinOperatorFLOOR, 1, nil, 4), typed(unary(schema.BuiltinOperatorFLOOR, 1, nil, 4), schema.TensorTypeFLOAT32)},
 	{"tflite-2.12", "int8 kernel", target.Error, quotient(), typed(quotient(), schema.TensorTypeFLOAT32)},
 	{"tflite-2.12", "int8 kernel", target.Error, quotient(), leaky(0.1, 0.1, 0.1)},
+	{"tflite", "int16 kernel", target.Error, typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeINT16), typed(unary(schema.BuiltinOperatorRELU, 3, nil, 4), schema.TensorTypeINT16)},
+	{"tflite", "int16 kernel", target.Error, typed(unary(schema.BuiltinOperatorELU, 1, nil, 4), schema.TensorTypeINT16), unary(schema.BuiltinOperatorELU, 1, nil, 4)},
+	{"tflite-2.4", "int16 kernel", target.Error, typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeINT16), unary(schema.BuiltinOperatorRELU, 2, nil, 4)},
+	{"tflite", "bias", target.Error, typed(conv(8, 8, 3, 4, 3, 1, 1), schema.TensorTypeINT16), typed(conv(8, 8, 3, 4, 3, 1, 1, longBias), schema.TensorTypeINT16)},
+	{"tflite", "bias", target.Error, conv(8, 8, 3, 4, 3, 1, 1, longBias), conv(8, 8, 3, 4, 3, 1, 1)},
+	{"tflite", "output scale", target.Error, typed(unary(schema.BuiltinOperatorTANH, 3, nil, 4), schema.TensorTypeINT16), change(typed(unary(schema.BuiltinOperatorTANH, 3, nil, 4), schema.TensorTypeINT16), clampTo(1./32768, 0))},
+	{"tflite", "scale ratio", target.Error, change(typed(versioned(sum(1, 1, 1), 3), schema.TensorTypeINT16), clampTo(0.002/32769, 0)), change(typed(versioned(sum(1, 1, 1), 3), schema.TensorTypeINT16), clampTo(0.002/32767, 0))},
 	{"tflite", "bias", target.Error, conv(8, 8, 3, 4, 3, 1, 1, noBias), depthwise(8, 8, 4, 3, 1, 1, noBias)},
 	{"tflite", "weight zero point", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Inputs[1].Quant.Zero[0] = 6 }), dense(1, 4, 3)},
 	{"tflite", "weight axis", target.Error, conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { perChannel(o.Inputs[1], 3) }), conv(8, 8, 3, 4, 3, 1, 1)},
@@ -188,7 +195,11 @@ func indexOf(t schema.TensorType) *tflite.Op {
 	return op(schema.BuiltinOperatorARG_MAX, 2, &schema.ArgMaxOptionsT{OutputType: t}, &tflite.Tensor{Type: t, Shape: []int{1}}, q8(1, 4), list(1))
 }
 
-func noBias(o *tflite.Op)     { o.Inputs = o.Inputs[:2] }
+func noBias(o *tflite.Op) { o.Inputs = o.Inputs[:2] }
+func longBias(o *tflite.Op) {
+	b := o.Inputs[2]
+	b.SetInt64s(make([]int64, b.Len()))
+}
 func oneScale(o *tflite.Op)   { o.Inputs[1].Quant = scaled(0.01, 0) }
 func wideScales(o *tflite.Op) { perChannel(o.Inputs[1], 0) }
 func wideOutput(o *tflite.Op) { o.Outputs[0].Quant = scaled(1, 0) }
@@ -346,7 +357,7 @@ func TestNames(t *testing.T) {
 		if target.Title(name) == "" {
 			t.Errorf("%s has no title", name)
 		}
-		if _, err := target.LimitsOf(name); err != nil {
+		if _, err := target.LimitsOf(name, schema.TensorTypeINT8); err != nil {
 			t.Error(err)
 		}
 	}
@@ -359,7 +370,7 @@ func TestNames(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	limits := func(name string) target.Limits {
-		l, err := target.LimitsOf(name)
+		l, err := target.LimitsOf(name, schema.TensorTypeINT8)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -409,7 +420,7 @@ func TestLimitsRelease(t *testing.T) {
 		{"ethos-u55", schema.BuiltinOperatorEXP, ""},
 		{"ethos-u55", schema.BuiltinOperatorSQRT, "2.9"},
 	} {
-		l, err := target.LimitsOf(c.target)
+		l, err := target.LimitsOf(c.target, schema.TensorTypeINT8)
 		if got := l.Release(c.code); err != nil || got != c.want {
 			t.Errorf("%s, %s: %q, %v, want %q", c.target, c.code, got, err, c.want)
 		}

@@ -2,6 +2,7 @@ package target
 
 import (
 	"math"
+	"strings"
 
 	"dfq/schema"
 )
@@ -101,6 +102,11 @@ var kernels = map[schema.BuiltinOperator]kernel{
 	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {int8: 2, rule: rule{same: Error, ranks: [2]int{3, 4}}},
 	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {int8: 2, rule: rule{same: Error, ranks: [2]int{3, 4}}},
 	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    {int8: 1},
+	schema.BuiltinOperatorEMBEDDING_LOOKUP:        {int8: 1},
+	schema.BuiltinOperatorONE_HOT:                 {int8: 1},
+	schema.BuiltinOperatorSPARSE_TO_DENSE:         {int8: 3},
+	schema.BuiltinOperatorMATRIX_DIAG:             {int8: 1},
+	schema.BuiltinOperatorMATRIX_SET_DIAG:         {int8: 1},
 
 	schema.BuiltinOperatorARG_MAX:       {int8: 2},
 	schema.BuiltinOperatorARG_MIN:       {int8: 2},
@@ -121,6 +127,88 @@ var kernels = map[schema.BuiltinOperator]kernel{
 	schema.BuiltinOperatorREAD_VARIABLE:   {int8: 1},
 	schema.BuiltinOperatorIF:              {int8: 1},
 	schema.BuiltinOperatorWHILE:           {int8: 1},
+}
+
+// int16Kernels are the operators with a kernel for int16 activations, and int8
+// weights where there are any, with the lowest version of it.
+//
+// Source: as above. SUM and TILE got theirs after 2.9, without a version.
+var int16Kernels = map[schema.BuiltinOperator]int{
+	schema.BuiltinOperatorCONV_2D:           4,
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: 5,
+	schema.BuiltinOperatorFULLY_CONNECTED:   7,
+	schema.BuiltinOperatorTRANSPOSE_CONV:    3,
+	schema.BuiltinOperatorBATCH_MATMUL:      3,
+
+	schema.BuiltinOperatorADD: 3,
+	schema.BuiltinOperatorSUB: 5,
+	schema.BuiltinOperatorMUL: 4,
+
+	schema.BuiltinOperatorAVERAGE_POOL_2D: 3,
+	schema.BuiltinOperatorMAX_POOL_2D:     3,
+	schema.BuiltinOperatorMEAN:            3,
+	schema.BuiltinOperatorSUM:             1,
+	schema.BuiltinOperatorREDUCE_PROD:     2,
+	schema.BuiltinOperatorREDUCE_MAX:      3,
+	schema.BuiltinOperatorREDUCE_MIN:      3,
+
+	schema.BuiltinOperatorRELU:       3,
+	schema.BuiltinOperatorRELU6:      3,
+	schema.BuiltinOperatorLEAKY_RELU: 2,
+	schema.BuiltinOperatorABS:        3,
+	schema.BuiltinOperatorEXP:        2,
+	schema.BuiltinOperatorLOG:        2,
+	schema.BuiltinOperatorSQRT:       2,
+	schema.BuiltinOperatorRSQRT:      3,
+	schema.BuiltinOperatorLOGISTIC:   3,
+	schema.BuiltinOperatorSOFTMAX:    3,
+	schema.BuiltinOperatorTANH:       3,
+
+	schema.BuiltinOperatorCONCATENATION:           3,
+	schema.BuiltinOperatorPACK:                    3,
+	schema.BuiltinOperatorUNPACK:                  4,
+	schema.BuiltinOperatorSPLIT:                   4,
+	schema.BuiltinOperatorSPLIT_V:                 1,
+	schema.BuiltinOperatorMAXIMUM:                 4,
+	schema.BuiltinOperatorMINIMUM:                 4,
+	schema.BuiltinOperatorSELECT:                  1,
+	schema.BuiltinOperatorSELECT_V2:               1,
+	schema.BuiltinOperatorPAD:                     3,
+	schema.BuiltinOperatorPADV2:                   3,
+	schema.BuiltinOperatorMIRROR_PAD:              3,
+	schema.BuiltinOperatorRESHAPE:                 1,
+	schema.BuiltinOperatorSQUEEZE:                 1,
+	schema.BuiltinOperatorEXPAND_DIMS:             1,
+	schema.BuiltinOperatorTRANSPOSE:               5,
+	schema.BuiltinOperatorSLICE:                   4,
+	schema.BuiltinOperatorSTRIDED_SLICE:           1,
+	schema.BuiltinOperatorGATHER:                  4,
+	schema.BuiltinOperatorGATHER_ND:               3,
+	schema.BuiltinOperatorTILE:                    1,
+	schema.BuiltinOperatorBROADCAST_TO:            3,
+	schema.BuiltinOperatorFILL:                    3,
+	schema.BuiltinOperatorREVERSE_V2:              1,
+	schema.BuiltinOperatorRESIZE_BILINEAR:         4,
+	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: 4,
+	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       4,
+	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       4,
+	schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE:    4,
+	schema.BuiltinOperatorMATRIX_DIAG:             1,
+	schema.BuiltinOperatorMATRIX_SET_DIAG:         1,
+
+	schema.BuiltinOperatorTOPK_V2:    3,
+	schema.BuiltinOperatorEQUAL:      5,
+	schema.BuiltinOperatorNOT_EQUAL:  4,
+	schema.BuiltinOperatorSHAPE:      1,
+	schema.BuiltinOperatorRANK:       1,
+	schema.BuiltinOperatorCAST:       1,
+	schema.BuiltinOperatorQUANTIZE:   1,
+	schema.BuiltinOperatorDEQUANTIZE: 3,
+
+	schema.BuiltinOperatorASSIGN_VARIABLE: 1,
+	schema.BuiltinOperatorREAD_VARIABLE:   1,
+	schema.BuiltinOperatorIF:              1,
+	schema.BuiltinOperatorWHILE:           1,
 }
 
 const (
@@ -155,7 +243,11 @@ func runtime(name, release string) *target {
 		}
 		r := k.rule
 		r.versions, r.source = [2]int{lo, hi}, sourceKernels
-		r.checks = append([]check{int8Version(k.int8, hi).from(sourceResolver)}, r.checks...)
+		r.checks = append([]check{
+			typeVersion(schema.TensorTypeINT8, k.int8, hi).from(sourceResolver),
+			typeVersion(schema.TensorTypeINT16, int16Kernels[code], hi).from(sourceResolver),
+			biasWidth.from(sourceKernels),
+		}, r.checks...)
 		if code == schema.BuiltinOperatorFULLY_CONNECTED {
 			r.perTensor = denseScales(release)
 		}
@@ -174,23 +266,24 @@ func denseScales(release string) Severity {
 	return Warning
 }
 
-// int8Version: an op on int8 has a version with such a kernel, if the release
-// has one at all. Lower versions of a file work by chance: kernels look at
-// types, not versions.
-func int8Version(lowest, highest int) check {
+// typeVersion: an op on values of a quantized type has a version with such a
+// kernel, if the release has one at all. Lower versions of a file work by chance:
+// kernels look at types, not versions.
+func typeVersion(typ schema.TensorType, lowest, highest int) check {
+	name := strings.ToLower(typ.String())
 	return check{
-		name:   "int8 kernel",
+		name:   name + " kernel",
 		advice: "keep the op in float, or use a newer release",
 		fault: func(o *operation) fault {
 			for _, t := range o.values() {
 				switch {
-				case t.Type != schema.TensorTypeINT8 || t.Quant == nil:
+				case t.Type != typ || t.Quant == nil:
 				case lowest == 0:
-					return faultf(t, "there is no int8 kernel")
+					return faultf(t, "there is no %s kernel", name)
 				case lowest > highest:
-					return faultf(t, "the int8 kernel comes with version %d, the release has %d", lowest, highest)
+					return faultf(t, "the %s kernel comes with version %d, the release has %d", name, lowest, highest)
 				case o.Version < lowest:
-					return faultf(t, "the int8 kernel comes with version %d, this is version %d", lowest, o.Version)
+					return faultf(t, "the %s kernel comes with version %d, this is version %d", name, lowest, o.Version)
 				}
 			}
 			return fault{}
@@ -198,8 +291,39 @@ func int8Version(lowest, highest int) check {
 	}
 }
 
-// sumStep: ADD and SUB scale their inputs, shifted left by 20 bits, down by a
-// factor that must stay below 1; the kernel ends the process otherwise.
+// biasWidth: the bias beside int8 values is INT32, beside int16 ones INT64,
+// unless the options of a late version say otherwise.
+var biasWidth = check{
+	name:   "bias",
+	advice: "write the bias as 64-bit integers beside int16 values, as 32-bit ones beside int8",
+	fault: func(o *operation) fault {
+		x, b := o.x(), o.bias
+		switch {
+		case x == nil || b == nil || x.Quant == nil || b.Type == askedBias(o.Options):
+		case x.Type == schema.TensorTypeINT8 && b.Type != schema.TensorTypeINT32,
+			x.Type == schema.TensorTypeINT16 && b.Type != schema.TensorTypeINT64:
+			return faultf(b, "the bias is %s, the input %s", b.Type, x.Type)
+		}
+		return fault{}
+	},
+}
+
+// askedBias is the type of bias that options ask for; FLOAT32 says nothing.
+func askedBias(options any) schema.TensorType {
+	switch p := options.(type) {
+	case *schema.Conv2DOptionsT:
+		return p.QuantizedBiasType
+	case *schema.FullyConnectedOptionsT:
+		return p.QuantizedBiasType
+	case *schema.TransposeConvOptionsT:
+		return p.QuantizedBiasType
+	}
+	return schema.TensorTypeFLOAT32
+}
+
+// sumStep: ADD and SUB scale their inputs, shifted left by 20 bits, or 15 where
+// they have 16, down by a factor that must stay below 1; the kernel ends the
+// process otherwise.
 var sumStep = check{
 	name:   "scale ratio",
 	advice: "widen the output's range",
@@ -207,8 +331,9 @@ var sumStep = check{
 		s, _, ok := quantOf(o.y())
 		for _, t := range o.data {
 			sx, _, ok2 := quantOf(t)
-			if ok && ok2 && t.Type == schema.TensorTypeINT8 && 2*float64(sx) >= 0x1p20*float64(s) {
-				return faultf(t, "input scale %g is 2^19 times the output scale %g or more", sx, s)
+			bits := map[schema.TensorType]int{schema.TensorTypeINT8: 20, schema.TensorTypeINT16: 15}[t.Type]
+			if ok && ok2 && bits > 0 && 2*float64(sx) >= math.Ldexp(float64(s), bits) {
+				return faultf(t, "input scale %g is 2^%d times the output scale %g or more", sx, bits-1, s)
 			}
 		}
 		return fault{}

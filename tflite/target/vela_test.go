@@ -1,11 +1,13 @@
 package target_test
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"dfq/dfq"
 	"dfq/internal/vela"
 	"dfq/tflite"
 	"dfq/tflite/target"
@@ -135,4 +137,30 @@ func agree(t *testing.T, command []string, name string, m *tflite.Model) {
 		}
 	}
 	t.Logf("%s: %d ops, %d on the CPU", name, len(m.Graphs[0].Ops), len(said))
+}
+
+// TestVela16x8: a model of int16 activations, which the lint takes, runs on the
+// NPU as a whole.
+func TestVela16x8(t *testing.T) {
+	command := findVela(t)
+	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "digits.tflite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	float, err := tflite.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := dfq.Quantize(float, &dfq.Options{Activations: dfq.Int16, Samples: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ethos-u55", "ethos-u65", "ethos-u85"} {
+		if said := errorsByOutput(t, m, name); len(said) > 0 {
+			t.Errorf("%s: %v", name, said)
+		}
+		if v, err := vela.Compile(command, vela.Accelerators[name], m); err != nil || len(v) > 0 {
+			t.Errorf("%s: %v, on the CPU: %v", name, err, v)
+		}
+	}
 }
