@@ -102,7 +102,7 @@ func TestInt16Unsupported(t *testing.T) {
 	_, _, err := Quantize(b.Model(Unary(schema.BuiltinOperatorEXP, nil)(b, y)), &Options{Activations: Int16, Samples: 2})
 	want := `2 ops cannot be INT16:
   op 1 HARD_SWISH "unary": it has no int16 kernel
-  op 2 EXP "unary_1": its int16 kernel came with TensorFlow Lite 2.12.0; files are written for 2.9.0`
+  op 2 EXP "unary_1": its int16 kernel came with TensorFlow Lite 2.12.0, this file is for 2.9`
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v", err)
 	}
