@@ -25,7 +25,7 @@ HERE := $(if $(filter Darwin,$(shell uname -s)),@loader_path,$$ORIGIN)
 export CGO_CFLAGS := -O2 -g '-I$(LIB)/include' '-I$(CURDIR)/tflite/interp/include'
 export CGO_LDFLAGS := '-L$(LIB)/lib' '-Wl,-rpath,$(HERE)' '-Wl,-rpath,$(LIB)/lib'
 
-.PHONY: all setup build env test test-go test-tflite test-fuzz models accuracy targets race bench fuzz \
+.PHONY: all setup build env test test-go test-tflite test-fuzz models accuracy statistics targets race bench fuzz \
 	check check-format check-vet check-mod check-generate size clean
 
 all: build
@@ -52,11 +52,12 @@ env: setup
 
 test: test-go test-tflite test-fuzz
 
+# The tests named Shared are of real models: make models runs them.
 test-go:
-	CGO_ENABLED=0 go test ./...
+	CGO_ENABLED=0 go test -skip Shared ./...
 
 test-tflite: setup
-	go test -tags tflite ./...
+	go test -tags tflite -skip Shared ./...
 
 # The real models beside the checkout, each by name.
 models: setup
@@ -66,12 +67,16 @@ models: setup
 accuracy: setup
 	go run -tags tflite ./cmd/accuracy -shared ../shared
 
+# How close the statistics of made-up inputs come to those of photographs.
+statistics: setup
+	@go run -tags tflite ./cmd/accuracy -shared ../shared -statistics
+
 # The table of models and targets of the README. It asks Vela where it is there.
 targets:
 	@CGO_ENABLED=0 go run ./cmd/accuracy -shared ../shared -targets
 
 race: setup
-	go test -race -tags tflite ./...
+	go test -race -tags tflite -skip Shared ./...
 
 bench: setup
 	go test -tags tflite -run '^$$' -bench . -benchmem ./...

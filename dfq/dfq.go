@@ -53,6 +53,8 @@ type Options struct {
 	// shapes of the Sized model.
 	Calibration [][][]float32
 
+	Ranges RangeRule // of int8 activations
+
 	NoEqualize bool // leave out cross-layer equalization, which per-tensor weights need
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 

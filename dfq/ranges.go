@@ -134,7 +134,6 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) (lo, hi float64, rule strin
 	if j.grid() == affine.Int16 {
 		return roomInt16 * s.lo, roomInt16 * s.hi, "what was seen, with room"
 	}
-	usualLo, usualHi := s.usual()
 	if answer {
 		// What a model answers is its rare extremes: nothing is clipped, and
 		// made-up inputs, which never show a network quite what it looks for,
@@ -143,10 +142,10 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) (lo, hi float64, rule strin
 		if len(j.opts.Calibration) > 0 {
 			room = 1
 		}
-		return room * usualLo, room * usualHi, "answer: what is usual, with room"
+		lo, hi = s.usual()
+		return room * lo, room * hi, "answer: what is usual, with room"
 	}
-	lo, hi = leastErrorRange(some(s.rows, rangeValues), usualLo, usualHi)
-	return lo, hi, "least expected error"
+	return j.opts.Ranges.choose(s)
 }
 
 // rangeValues are enough to choose a range from.

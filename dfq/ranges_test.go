@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
@@ -128,6 +129,29 @@ func TestUsual(t *testing.T) {
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
 	if _, hi := scaled.usual(); hi < 4 || hi > 10 {
 		t.Errorf("%g after the first channel was doubled", hi)
+	}
+}
+
+// Each rule for ranges is what its name says.
+func TestRangeRules(t *testing.T) {
+	m := Chain(Input(1, 16, 16, 3), Conv(4, 3, ReLU6), Conv(4, 3, ReLU6))
+	for rule, want := range map[RangeRule]func(*tensorStats) (lo, hi float64){
+		MinMax: func(s *tensorStats) (lo, hi float64) { return s.lo, s.hi },
+		SixDeviations: func(s *tensorStats) (lo, hi float64) {
+			for _, m := range s.pre {
+				hi = math.Max(hi, math.Min(6, m.mean+6*math.Sqrt(m.square/m.n)))
+			}
+			return 0, hi
+		},
+	} {
+		o := stated()
+		o.Ranges = rule
+		j := jobAfter(t, m, o, "assign ranges")
+		x := j.graph.Ops[0].Outputs[0]
+		wantLo, wantHi := want(j.stats[x])
+		if lo, hi := affine.Int8.Range(params(x.Quant)); math.Abs(lo-wantLo) > 1e-5 || math.Abs(hi-wantHi) > 1e-5 {
+			t.Errorf("rule %d gives [%g, %g], want [%g, %g]", rule, lo, hi, wantLo, wantHi)
+		}
 	}
 }
 

@@ -77,8 +77,8 @@ var steps = []struct {
 }{
 	{"plain", dfq.Options{NoEqualize: true, NoCorrect: true}, 0},
 	{"+ equalization", dfq.Options{NoCorrect: true}, 0},
+	{"+ absorption", dfq.Options{NoCorrect: true, Absorb: true}, 0}, // not in the default, since it gains nothing
 	{"+ correction = default", dfq.Options{}, 0},
-	{"+ absorption", dfq.Options{Absorb: true}, 0},
 	{"calibrated", dfq.Options{}, 100},
 }
 
@@ -102,8 +102,12 @@ func main() {
 		}
 		return
 	}
-	fmt.Println("| model | n | float top-1 | step | per-tensor: top-1 | agreement | SQNR dB | per-channel: top-1 | agreement | SQNR dB | float graph dB |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	if *ofStatistics {
+		fmt.Println("| model | inputs | range 10 % | median | 90 % | mean 10 % | median | 90 % | deviation 10 % | median | 90 % |")
+		fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	} else {
+		printHeader()
+	}
 	for _, m := range models {
 		if ok, err := regexp.MatchString(*only, m.name); err != nil || !ok {
 			continue
@@ -112,6 +116,11 @@ func main() {
 			log.Printf("%s: %v", m.name, err)
 		}
 	}
+}
+
+func printHeader() {
+	fmt.Println("| model | n | float top-1 | step | per-tensor: top-1 | agreement | SQNR dB | per-channel: top-1 | agreement | SQNR dB | float graph dB |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
 // open runs models in the interpreter.
@@ -139,6 +148,9 @@ func (m model) measure() error {
 	all, err := m.load(float.Graphs[0].Inputs[0].Shape)
 	if err != nil {
 		return err
+	}
+	if *ofStatistics {
+		return m.printStatistics(float, all)
 	}
 	scored := all.half(*score)
 	if *limit > 0 && scored.n > *limit {

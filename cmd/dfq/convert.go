@@ -25,6 +25,7 @@ type convertFlags struct {
 	allowCPU    bool
 	perTensor   bool
 	activations string
+	rangeRule   string
 	io          string
 	ranges      rangeFlags
 	calibrate   string
@@ -38,6 +39,8 @@ type convertFlags struct {
 	printAfter  []string
 	quiet       bool
 }
+
+var rangeRules = map[string]dfq.RangeRule{"least-error": dfq.LeastError, "min-max": dfq.MinMax, "six-deviations": dfq.SixDeviations}
 
 var ioTypes = map[string]dfq.IOType{"": dfq.Inner, "int8": dfq.Int8, "int16": dfq.Int16, "uint8": dfq.Uint8, "float32": dfq.Float32}
 
@@ -89,6 +92,7 @@ Targets: ` + targetNames + `.`,
 	f.ranges.add(flags)
 	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
+	flags.StringVar(&f.rangeRule, "ranges", "least-error", "`RULE` for the ranges of int8 activations: least-error, min-max or six-deviations, as in the paper")
 	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization")
 	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
@@ -99,6 +103,7 @@ Targets: ` + targetNames + `.`,
 	flags.StringVar(&f.report, "report", "", "write a record of the conversion as JSON to `FILE`")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no summary, no progress; warnings only")
 	cmd.RegisterFlagCompletionFunc("target", cobra.FixedCompletions(target.Names(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("ranges", cobra.FixedCompletions([]string{"least-error", "min-max", "six-deviations"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("activations", cobra.FixedCompletions([]string{"int8", "int16"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("io", cobra.FixedCompletions([]string{"int8", "uint8", "int16", "float32"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("print-after", cobra.FixedCompletions(append(dfq.Passes(), everyPass), cobra.ShellCompDirectiveNoFileComp))
@@ -236,6 +241,10 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 	if err := dfq.CheckTypes(activations, ioType); err != nil {
 		return nil, usagef("--io %s: %w", f.io, err)
 	}
+	ranges, ok := rangeRules[f.rangeRule]
+	if !ok {
+		return nil, usagef("--ranges %q: it is least-error, min-max or six-deviations", f.rangeRule)
+	}
 	wanted, err := passesNamed(f.printAfter)
 	if err != nil {
 		return nil, err
@@ -245,6 +254,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		PerTensor:   f.perTensor,
 		Activations: activations,
 		IO:          ioType,
+		Ranges:      ranges,
 		NoEqualize:  f.noEqualize,
 		NoCorrect:   f.noCorrect,
 		Absorb:      f.absorb,

@@ -1,0 +1,89 @@
+package dfq
+
+import (
+	"fmt"
+
+	"dfq/tflite"
+)
+
+// What the first passes find, for those who want to see it without a conversion.
+
+// InputEncodings says what Quantize takes each input of m to hold, and why.
+func InputEncodings(m *tflite.Model, opts *Options) ([]InputReport, error) {
+	j, err := upTo("find input range", m, opts)
+	if err != nil {
+		return nil, err
+	}
+	return j.report.Inputs, nil
+}
+
+// MadeUpInputs makes n inputs as Quantize does: [sample][input], real domain.
+func MadeUpInputs(m *tflite.Model, opts *Options, n int) ([][][]float32, error) {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	o.Samples, o.Calibration = n, nil
+	j, err := upTo("find input range", m, &o)
+	if err != nil {
+		return nil, err
+	}
+	return j.samples, nil
+}
+
+// TensorStatistics are what Quantize knows of an activation, real domain.
+type TensorStatistics struct {
+	Name            string
+	Seen            Range     // least and largest value
+	Usual           Range     // the same over samples that are no outliers
+	Mean, Deviation []float64 // of each channel
+}
+
+// Statistics gathers the statistics of all activations of the main graph that
+// Quantize would, from made-up inputs or from those of opts.Calibration. The
+// order is that of the graph.
+func Statistics(m *tflite.Model, opts *Options) ([]TensorStatistics, error) {
+	j, err := upTo("estimate", m, opts)
+	if err != nil {
+		return nil, err
+	}
+	var out []TensorStatistics
+	for _, t := range j.graph.Tensors() {
+		s := j.stats[t]
+		if s == nil {
+			continue
+		}
+		lo, hi := s.usual()
+		ts := TensorStatistics{Name: t.Name, Seen: Range{s.lo, s.hi}, Usual: Range{lo, hi}}
+		for _, c := range s.channels {
+			ts.Mean, ts.Deviation = append(ts.Mean, c.mean), append(ts.Deviation, c.deviation())
+		}
+		out = append(out, ts)
+	}
+	return out, nil
+}
+
+// upTo runs the passes up to one. No op is an error here.
+func upTo(last string, m *tflite.Model, opts *Options) (*job, error) {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	o.AllowFloat, o.Trace, o.Progress = true, nil, nil
+	j, err := newJob(m, &o)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range passes {
+		if p.skip != nil && p.skip(&o) {
+			continue
+		}
+		if err := j.runPass(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		if p.name == last {
+			break
+		}
+	}
+	return j, nil
+}
