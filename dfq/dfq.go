@@ -55,7 +55,7 @@ type Options struct {
 
 	Ranges RangeRule // of int8 activations
 
-	NoEqualize bool // leave out cross-layer equalization, which per-tensor weights need
+	NoEqualize bool // leave out cross-layer equalization
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
@@ -118,14 +118,16 @@ type pass struct {
 	skip func(*Options) bool // nil: always runs
 }
 
-// noEqualize: one scale per channel follows any channel's range, so weights need
-// no equalization then, and measured on photographs its activations gain nothing
-// from it that sure knowledge of their ranges would not be needed for.
-func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
-func noTarget(o *Options) bool   { return o.Target == "" }
-func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
-func noAbsorb(o *Options) bool   { return !o.Absorb }
-func noCorrect(o *Options) bool  { return o.NoCorrect }
+// noEqualize: int16 activations beside weights with a scale per channel have
+// nothing to gain.
+func noEqualize(o *Options) bool {
+	return o.NoEqualize || !o.PerTensor && o.Activations == Int16
+}
+
+func noTarget(o *Options) bool  { return o.Target == "" }
+func keepReLU6(o *Options) bool { return !o.RelaxReLU6 }
+func noAbsorb(o *Options) bool  { return !o.Absorb }
+func noCorrect(o *Options) bool { return o.NoCorrect }
 
 // passes is what Quantize does, in order.
 var passes = [...]pass{
@@ -137,7 +139,7 @@ var passes = [...]pass{
 	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
-	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
+	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // channels against each other, exact in float
 	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales

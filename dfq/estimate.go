@@ -29,7 +29,9 @@ type moments struct {
 }
 
 // deviation is the standard deviation.
-func (m moments) deviation() float64 { return math.Sqrt(m.square / math.Max(m.n, 1)) }
+func (m moments) deviation() float64 { return math.Sqrt(m.variance()) }
+
+func (m moments) variance() float64 { return m.square / math.Max(m.n, 1) }
 
 // join returns the moments of both sets of values together: the pairwise
 // update of Chan, Golub and LeVeque (1979).
@@ -195,6 +197,18 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 	for c, m := range pre {
 		s.pre[c] = s.pre[c].join(m)
 	}
+}
+
+// share is, per channel, how many of some values meet a condition.
+func (s *tensorStats) share(meets func(x float64) bool) []float64 {
+	n := len(s.channels)
+	out := make([]float64, n)
+	for i, x := range s.rows {
+		if meets(float64(x)) {
+			out[i%n] += float64(n) / float64(len(s.rows))
+		}
+	}
+	return out
 }
 
 // ordered returns a function that takes numbered results in any order, from any

@@ -1,0 +1,178 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// importances says what noise in each channel of each tensor does to the answers:
+// how much noise of variance 1, at every position of the channel, adds to the
+// outputs, relative to the outputs' own variance.
+//
+// It is carried from the outputs back, through filters by their squared weights
+// and the share of values that the activation lets pass, through all else by
+// opSpec.noise. Noise is taken to be independent from value to value, which
+// overrates how it averages out: tensors far apart do not compare, the channels
+// of one do.
+func importances(j *job) map[*tflite.Tensor][]float64 {
+	all := map[*tflite.Tensor][]float64{}
+	of := func(t *tflite.Tensor) []float64 {
+		if all[t] == nil {
+			all[t] = make([]float64, channelCount(t))
+		}
+		return all[t]
+	}
+	for _, t := range j.graph.Outputs {
+		if s := j.stats[t]; s != nil {
+			power := 0.0
+			for _, m := range s.channels {
+				power += m.variance()
+			}
+			for c, e := range of(t) {
+				all[t][c] = e + 1/math.Max(power, leastPower)
+			}
+		}
+	}
+	for _, op := range slices.Backward(j.graph.Ops) {
+		f := spec(op).filter
+		switch {
+		case len(op.Outputs) == 0 || !real(op.Outputs[0]) || j.stats[op.Outputs[0]] == nil:
+		case f != nil && j.stats[op.Inputs[f.input]] != nil:
+			w := op.Inputs[f.weights]
+			in, lay := of(op.Inputs[f.input]), layoutOf(w, f.out)
+			before := j.importanceBefore(op, of(op.Outputs[0]))
+			for i, x := range w.Floats() {
+				in[inputChannel(op, f, i)] += float64(x) * float64(x) * before[lay.channel(i)]
+			}
+		case f == nil:
+			for k, t := range op.Inputs {
+				if real(t) && !t.Constant() && j.stats[t] != nil {
+					j.passBack(op, k, of)
+				}
+			}
+		}
+	}
+	return all
+}
+
+const leastPower = 1e-30 // of an output that never moves
+
+// importanceBefore is that of a filter's output before its fused activation, e
+// the one behind it.
+func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
+	lo, hi := tflite.Clamp(activation(op))
+	passes := j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+	for c := range passes {
+		passes[c] *= e[c]
+	}
+	return passes
+}
+
+// passBack adds to the importance of op's input k what it has from the outputs.
+// Channels of a CONCATENATION come from its inputs in turn; a channel that
+// repeats in the output has the mean of them, and channels that get mixed have
+// equal shares of all.
+func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) {
+	in := of(op.Inputs[k])
+	for _, t := range op.Outputs {
+		if !real(t) || j.stats[t] == nil {
+			continue
+		}
+		out := of(t)
+		if o, ok := op.Options.(*schema.ConcatenationOptionsT); ok && (o.Axis == -1 || int(o.Axis) == len(t.Shape)-1) {
+			at := 0
+			for _, before := range op.Inputs[:k] {
+				at += channelCount(before)
+			}
+			out = out[at : at+len(in)]
+		}
+		for c := range in {
+			e := 0.0
+			switch {
+			case len(out)%len(in) == 0:
+				for i := c; i < len(out); i += len(in) {
+					e += out[i] * float64(len(in)) / float64(len(out))
+				}
+			default:
+				for _, x := range out {
+					e += x / float64(len(in))
+				}
+			}
+			in[c] += e * j.noiseGain(op, k, c)
+		}
+	}
+}
+
+// noiseGain is by what an op that is no filter multiplies the variance of noise in
+// channel c of its input k.
+func (j *job) noiseGain(op *tflite.Op, k, c int) float64 {
+	s := spec(op)
+	switch {
+	case s.noise != nil:
+		return s.noise(j, op, k, c)
+	case s.scale.kind == sameScale:
+		return 1 // it moves values
+	}
+	// A function of each value: its slope is as that of the line through it.
+	from, to := j.variance(op.Inputs[k], c), j.variance(op.Outputs[0], c)
+	if from == 0 {
+		return 0
+	}
+	return math.Min(to/from, steepest)
+}
+
+const steepest = 4 // bounds what a nearly constant input would make of an estimate
+
+// variance of a channel of a real activation.
+func (j *job) variance(t *tflite.Tensor, c int) float64 {
+	s := j.stats[t]
+	if s == nil {
+		return 0
+	}
+	return s.channels[c%len(s.channels)].variance()
+}
+
+// Rules by which operators pass noise on, see opSpec.noise.
+
+// pooled is for AVERAGE_POOL_2D.
+func pooled(_ *job, op *tflite.Op, _, _ int) float64 {
+	o, ok := op.Options.(*schema.Pool2DOptionsT)
+	if !ok {
+		return 1
+	}
+	return 1 / math.Max(1, float64(o.FilterHeight)*float64(o.FilterWidth))
+}
+
+// averaged is for MEAN.
+func averaged(_ *job, op *tflite.Op, k, _ int) float64 {
+	return float64(op.Outputs[0].Len()) / float64(max(1, op.Inputs[k].Len()))
+}
+
+// added is for ADD and SUB.
+func added(j *job, op *tflite.Op, _, c int) float64 {
+	lo, hi := tflite.Clamp(activation(op))
+	if math.IsInf(lo, -1) && math.IsInf(hi, 1) {
+		return 1
+	}
+	passes := j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+	return passes[c%len(passes)]
+}
+
+// multiplied is for MUL: the mean square of the other factor.
+func multiplied(j *job, op *tflite.Op, k, c int) float64 {
+	other := op.Inputs[1-k]
+	if other.Constant() {
+		w := other.Floats()
+		x := float64(w[c%len(w)])
+		return x * x
+	}
+	s := j.stats[other]
+	if s == nil {
+		return 1
+	}
+	m := s.channels[c%len(s.channels)]
+	return m.mean*m.mean + m.variance()
+}
