@@ -55,7 +55,7 @@ type Options struct {
 
 	Ranges RangeRule // of int8 activations
 
-	NoEqualize bool // leave out cross-layer equalization
+	NoEqualize bool // leave out scaling channels against each other: cross-layer equalization
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
@@ -118,12 +118,10 @@ type pass struct {
 	skip func(*Options) bool // nil: always runs
 }
 
-// noEqualize: int16 activations beside weights with a scale per channel have
-// nothing to gain.
-func noEqualize(o *Options) bool {
-	return o.NoEqualize || !o.PerTensor && o.Activations == Int16
-}
+func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
+// noFill: int16 activations have steps enough.
+func noFill(o *Options) bool    { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
 func noTarget(o *Options) bool  { return o.Target == "" }
 func keepReLU6(o *Options) bool { return !o.RelaxReLU6 }
 func noAbsorb(o *Options) bool  { return !o.Absorb }
@@ -139,7 +137,8 @@ var passes = [...]pass{
 	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
-	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // channels against each other, exact in float
+	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
+	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},           // per-channel weights: small channels up, for the activations' sake
 	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales

@@ -17,9 +17,8 @@ import (
 // σ(x/s) = σ(x)/s holds below the cap, so s may shrink only so far that the
 // scaled channel stays under 6, and a channel that reaches the cap keeps s = 1.
 //
-// What s is best depends on what quantization does to the model's outputs: an
-// objective weighs activation noise against weight noise, see block.cost. With a
-// scale for each channel of the weights it is the activations that gain.
+// What s is best depends on what quantization does to the consumers' outputs:
+// an objective weighs activation noise against weight noise, see blockCost.
 func equalize(j *job) error {
 	v := newChannelScales(j)
 	for _, op := range j.graph.Ops {
@@ -28,9 +27,7 @@ func equalize(j *job) error {
 	v.boundByCaps(j)
 	blocks := v.blocks(j)
 	for range sweeps {
-		importance := importances(j)
 		for _, b := range blocks {
-			b.importance = importance
 			if !b.measure(j) {
 				continue
 			}
@@ -48,11 +45,12 @@ func equalize(j *job) error {
 	return nil
 }
 
-// sweeps over all blocks: a block's best scales depend on its neighbours'.
+// sweeps over all blocks: with per-tensor weights a block's best scales depend
+// on its neighbours'.
 const sweeps = 2
 
 // apply writes the scales of one block into weights, biases and constants,
-// follows them in statistics, importance and bounds, and sets them back to 1.
+// follows them in the statistics and bounds, and sets them back to 1.
 func (v *channelScales) apply(j *job, b *block) {
 	scale := func(t *tflite.Tensor, c int) float64 {
 		if _, ok := v.first[t]; !ok {
@@ -64,9 +62,6 @@ func (v *channelScales) apply(j *job, b *block) {
 	for _, t := range b.tensors {
 		mine[t] = true
 		s := j.stats[t]
-		for c, e := range b.importance[t] {
-			b.importance[t][c] = e * scale(t, c) * scale(t, c)
-		}
 		samePre := &s.pre[0] == &s.channels[0]
 		for c := range s.channels {
 			s.channels[c] = s.channels[c].scaled(1 / scale(t, c))

@@ -169,13 +169,10 @@ func TestFactorsOfEqualization(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	channels, misses := 0, 0
 	for k, l := range c.layers {
 		for i, f := range c.factors[k] {
-			channels++
 			if twin.factors[k][i] != 1 {
-				t.Logf("%q, channel %d: a factor of %g between the model and its own float graph", l.Name, i, twin.factors[k][i])
-				misses++
+				t.Errorf("%q, channel %d: a factor of %g between the model and its own float graph", l.Name, i, twin.factors[k][i])
 			}
 			var xx, xy float64 // of the float graphs, before and after
 			for at := i; at < len(a[k]); at += len(c.factors[k]) {
@@ -186,16 +183,11 @@ func TestFactorsOfEqualization(t *testing.T) {
 				continue
 			}
 			if want := xx / xy; math.Abs(f/want-1) > 0.06 {
-				t.Logf("%q, channel %d: factor %.4g, equalization divided by %.4g", l.Name, i, f, want)
-				misses++
+				t.Errorf("%q, channel %d: factor %.4g, equalization divided by %.4g", l.Name, i, f, want)
 			} else if math.Abs(want-1) > 0.2 {
 				equalized++
 			}
 		}
-	}
-	// What is told from rounded weights, some of a step or two, is an estimate.
-	if misses*25 > channels {
-		t.Errorf("%d of %d factors are off", misses, channels)
 	}
 	if equalized < 10 {
 		t.Errorf("only %d channels were equalized much: the test shows little", equalized)

@@ -1,0 +1,219 @@
+package dfq
+
+import (
+	"math"
+
+	"dfq/tflite"
+)
+
+// fillRanges scales up the channels that leave most of their tensor's int8 range
+// unused: equalization for weights with a scale per channel, which follow any
+// channel's range by themselves, where it is the activations that gain. It is as
+// exact in float as equalize, whose variables, ties and bounds it shares.
+//
+// A channel keeps headroom below the ends of its tensor's usual range and none is
+// scaled down: no value is clipped that was not, nor gets a larger step.
+func fillRanges(j *job) error {
+	v := newChannelScales(j)
+	for _, op := range j.graph.Ops {
+		v.tie(op)
+	}
+	v.boundByCaps(j)
+	blocks := v.blocks(j)
+	for range sweeps {
+		importance := importances(j)
+		for _, b := range blocks {
+			if !b.measure(j) || b.onGrid(j) {
+				continue
+			}
+			f := newFilling(j, b, importance)
+			if gain := f.solve(); gain > 0 {
+				for _, t := range b.tensors {
+					for c := range importance[t] {
+						s := v.s[v.of(t, c)]
+						importance[t][c] *= s * s
+					}
+				}
+				v.apply(j, b)
+				b.gain += gain
+			}
+		}
+	}
+	for _, b := range blocks {
+		if b.gain > 0 {
+			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: b.gain})
+		}
+	}
+	return nil
+}
+
+// headroom is how much more than it was seen to have a channel that is scaled up
+// gets at least. How far the widest channels of a tensor reach is known from many,
+// how far a single one does is not: measured on photographs, channels that fill a
+// range to the brim lose more by clipping than they gain.
+const headroom = 1.5
+
+// fillPays is the least gain in dB for which a block is scaled.
+const fillPays = 0.5
+
+// filling is the objective for one block.
+type filling struct {
+	b      *block
+	least  []float64   // by place: lower bound of s
+	weight [][]float64 // [tensor][channel]: what noise of variance 1 costs; values of 0 have none
+	rows   [][]float64 // [reader][row of weights]: likewise, in each of the row's weights
+}
+
+func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *filling {
+	f := &filling{b: b, least: make([]float64, len(b.vars))}
+	for p, i := range b.vars {
+		f.least[p] = b.v.least[i]
+	}
+	of := func(t *tflite.Tensor) []float64 {
+		if e := importance[t]; e != nil {
+			return e
+		}
+		return make([]float64, channelCount(t)) // no output shows it
+	}
+	mine := map[*tflite.Tensor]bool{}
+	for k, t := range b.tensors {
+		mine[t] = true
+		lo, hi := j.stats[t].usual()
+		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
+		for c, r := range b.ranges[k] {
+			weight[c] *= of(t)[c]
+			note(f.least, r.place, r.leastScale(lo, hi))
+		}
+		f.weight = append(f.weight, weight)
+	}
+	for _, op := range j.graph.Ops { // as block.measure finds readers
+		s := spec(op).filter
+		if s == nil || j.float[op] != "" || !mine[op.Inputs[s.input]] {
+			continue
+		}
+		rows := j.importanceBefore(op, of(op.Outputs[0]))
+		taps := op.Inputs[s.weights].Len() / len(rows) / channelCount(op.Inputs[s.input])
+		for o := range rows {
+			rows[o] *= float64(max(1, taps))
+		}
+		f.rows = append(f.rows, rows)
+	}
+	return f
+}
+
+// leastScale keeps headroom between a channel and the ends of its tensor's usual
+// range; 1 where it has none to give.
+func (c channelRange) leastScale(lo, hi float64) float64 {
+	filled := 0.0
+	if lo < 0 {
+		filled = c.lo / lo
+	}
+	if hi > 0 {
+		filled = math.Max(filled, c.hi/hi)
+	}
+	return math.Min(1, headroom*filled)
+}
+
+// cost is the noise expected at the model's outputs for scales s:
+//
+//	Σ_t Δ_t²/12 · Σ_c s_c²·e_c  +  Σ_r Σ_o δ_ro²/12 · e_o · Σ_c V_c/s_c²
+//
+// Δ_t is the step of tensor t at its scaled range, e the importance of channels;
+// δ_ro is the step of row o of a reader's weights at its scaled range, V the
+// input's variance (its mean is corrected in the bias). The rows of a depthwise
+// filter, and of the filters that write the block, have steps that are scaled along.
+func (f *filling) cost(s []float64) float64 {
+	total := 0.0
+	for k, ranges := range f.b.ranges {
+		lo, hi, gain := 0.0, 0.0, 0.0
+		for c, r := range ranges {
+			x := at(s, r.place)
+			lo, hi = math.Min(lo, r.lo/x), math.Max(hi, r.hi/x)
+			gain += x * x * f.weight[k][c]
+		}
+		step := f.b.grid.Step(lo, hi)
+		total += step * step / 12 * gain
+	}
+	for k, r := range f.b.readers {
+		if r.spread != nil {
+			continue
+		}
+		power := 0.0
+		for c, p := range r.place {
+			x := at(s, p)
+			power += r.variance[c] / (x * x)
+		}
+		for o, row := range r.largest {
+			largest := 0.0
+			for c, x := range row {
+				largest = math.Max(largest, float64(x)*at(s, r.place[c]))
+			}
+			step := largest / 127
+			total += step * step / 12 * f.rows[k][o] * power
+		}
+	}
+	return total
+}
+
+// solve looks for s = R^α of least cost, R the channels' ranges. It sets the
+// block's scales and returns the gain in dB, 0 if it leaves things as they are.
+func (f *filling) solve() float64 {
+	n := len(f.b.vars)
+	reach := make([]float64, n)
+	for _, ranges := range f.b.ranges {
+		for _, c := range ranges {
+			note(reach, c.place, c.hi-c.lo)
+		}
+	}
+	relative(reach)
+	start := f.cost(ones(n))
+	least, best := start, ones(n)
+	for alpha := 0.125; alpha <= 1; alpha += 0.125 {
+		s := make([]float64, n)
+		for p := range s {
+			s[p] = math.Min(1, math.Max(math.Pow(reach[p], alpha), f.least[p]))
+		}
+		if c := f.cost(s); c < least {
+			least, best = c, s
+		}
+	}
+	if !(start > least*math.Pow(10, fillPays/10)) {
+		return 0
+	}
+	for p, s := range best {
+		f.b.v.s[f.b.vars[p]] = s
+	}
+	return 10 * math.Log10(start/least)
+}
+
+// onGrid reports whether a filter that reads the block has weights that lie on an
+// int8 grid per channel already, as in a model that was quantized before: scaled,
+// they would be rounded a second time.
+func (b *block) onGrid(j *job) bool {
+	mine := map[*tflite.Tensor]bool{}
+	for _, t := range b.tensors {
+		mine[t] = true
+	}
+	for _, op := range j.graph.Ops {
+		f := spec(op).filter
+		if f == nil || f == depthwise || j.float[op] != "" || !mine[op.Inputs[f.input]] {
+			continue
+		}
+		w := op.Inputs[f.weights]
+		lay, off, inner := layoutOf(w, f.out), 0.0, 0.0
+		scales := weightScales(w.Floats(), lay, false)
+		for i, x := range w.Floats() {
+			q := float64(x) / float64(scales[lay.channel(i)])
+			if math.Abs(q) < 126.5 && math.Abs(q) > 0.5 {
+				inner++
+				off += math.Abs(q - math.Round(q))
+			}
+		}
+		if inner > 0 && off/inner < nearGrid { // 0.25 where they lie anywhere
+			return true
+		}
+	}
+	return false
+}
+
+const nearGrid = 0.02
