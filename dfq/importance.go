@@ -14,9 +14,10 @@ import (
 //
 // It is carried from the outputs back, through filters by their squared weights
 // and the share of values that the activation lets pass, through all else by
-// opSpec.noise. Noise is taken to be independent from value to value, which
-// overrates how it averages out: tensors far apart do not compare, the channels
-// of one do.
+// opSpec.noise. Noise is taken to be independent from value to value, and is not
+// where several channels have it from one, or in the smooth parts of an image: it
+// is an estimate, good enough to weigh the channels of a tensor, not to compare
+// tensors far apart.
 func importances(j *job) map[*tflite.Tensor][]float64 {
 	all := map[*tflite.Tensor][]float64{}
 	of := func(t *tflite.Tensor) []float64 {

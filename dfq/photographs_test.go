@@ -3,6 +3,7 @@
 package dfq
 
 import (
+	"fmt"
 	"image"
 	_ "image/jpeg"
 	"os"
@@ -15,9 +16,9 @@ import (
 )
 
 // Made-up inputs flatter whatever rests on statistics of their like, as a scale
-// that goes as far as a RELU6 was seen to allow. So the float graph of per-tensor
-// weights, which are equalized, is held against the file's on photographs: 40 dB,
-// or 20 dB above what quantization leaves.
+// that goes as far as a RELU6 was seen to allow. So the float graph that is
+// quantized is held against the file's on photographs: 40 dB, or 20 dB above what
+// quantization leaves.
 func TestSharedTwinOnPhotographs(t *testing.T) {
 	for _, c := range []struct {
 		name, images string
@@ -38,29 +39,31 @@ func TestSharedTwinOnPhotographs(t *testing.T) {
 		{"pose_detection_c", "people"},
 		{"ulfd_rfb_320", "people"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			m := sharedModel(t, c.name)
-			q, r := quantize(t, m, &Options{PerTensor: true, Interpreter: interpreter})
-			photographs := sharedPhotographs(t, c.images, m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 16)
-			sample := func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }
-			twin, err := Compare(m, r.FloatTwin, interpreter, len(photographs), sample, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for k, o := range twin.Outputs {
-				t.Logf("output %d: float graph %.1f dB", k, o.SQNR)
-				if o.SQNR > 40 {
-					continue
-				}
-				int8, err := Compare(m, q, interpreter, len(photographs), sample, nil)
+		for _, perTensor := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/per tensor %t", c.name, perTensor), func(t *testing.T) {
+				m := sharedModel(t, c.name)
+				q, r := quantize(t, m, &Options{PerTensor: perTensor, Interpreter: interpreter})
+				photographs := sharedPhotographs(t, c.images, m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 16)
+				sample := func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }
+				twin, err := Compare(m, r.FloatTwin, interpreter, len(photographs), sample, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if i := int8.Outputs[k]; o.SQNR < i.SQNR+20 {
-					t.Errorf("output %d: %.1f dB before quantization, %.1f after", k, o.SQNR, i.SQNR)
+				for k, o := range twin.Outputs {
+					t.Logf("output %d: float graph %.1f dB", k, o.SQNR)
+					if o.SQNR > 40 {
+						continue
+					}
+					int8, err := Compare(m, q, interpreter, len(photographs), sample, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if i := int8.Outputs[k]; o.SQNR < i.SQNR+20 {
+						t.Errorf("output %d: %.1f dB before quantization, %.1f after", k, o.SQNR, i.SQNR)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -1,0 +1,124 @@
+package dfq
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"dfq/schema"
+	. "dfq/tflite/tflitetest"
+)
+
+// Filling ranges changes no output of the float graph, over all that passes
+// scales on, and makes no tensor's usual range wider.
+func TestFillKeepsTheFunction(t *testing.T) {
+	tails := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
+	scaled := 0
+	for name, layer := range equalized {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), layer, tails)
+				opts := &Options{Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+				j := jobAfter(t, m, opts, "fill ranges")
+				scaled += len(j.report.Equalized)
+				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
+					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
+				}
+				before := map[string]*tensorStats{}
+				for tensor, s := range jobAfter(t, m, opts, "estimate").stats {
+					before[tensor.Name] = s
+				}
+				for tensor, s := range j.stats {
+					lo, hi := s.usual()
+					oldLo, oldHi := before[tensor.Name].usual()
+					if room := 1e-5 * (oldHi - oldLo); lo < oldLo-room || hi > oldHi+room {
+						t.Errorf("seed %d: %q has [%g, %g], before [%g, %g]", seed, tensor.Name, lo, hi, oldLo, oldHi)
+					}
+					for c, m := range s.channels {
+						b := before[tensor.Name].channels[c]
+						if m.hi > b.hi*1.0001 && m.hi > hi/headroom*1.0001 || m.lo < b.lo*1.0001 && m.lo < lo/headroom*1.0001 {
+							t.Errorf("seed %d: %q, channel %d was scaled from [%g, %g] to [%g, %g] and has no headroom in [%g, %g]", seed, tensor.Name, c, b.lo, b.hi, m.lo, m.hi, lo, hi)
+						}
+					}
+				}
+			}
+		})
+	}
+	if scaled < len(equalized) {
+		t.Errorf("only %d blocks of all models were scaled: what is tested?", scaled)
+	}
+}
+
+// Filters whose weights lie on a grid of 8 bits already are not rounded again.
+func TestFillLeavesGrids(t *testing.T) {
+	m := ChainSeed(1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), Conv(8, 1, ReLU), Conv(4, 1))
+	opts := &Options{Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+	if n := len(jobAfter(t, m, opts, "fill ranges").report.Equalized); n == 0 {
+		t.Error("nothing was scaled although no weights lie on a grid")
+	}
+	for _, op := range m.Graphs[0].Ops {
+		w := op.Inputs[1]
+		lay, v := layoutOf(w, 0), w.Floats()
+		most := channelMax(v, lay)
+		for i, x := range v {
+			step := most[lay.channel(i)] / 127
+			v[i] = float32(math.Round(float64(x)/step) * step)
+		}
+		w.SetFloats(v)
+	}
+	if r := jobAfter(t, m, opts, "fill ranges").report.Equalized; len(r) > 0 {
+		t.Errorf("scaled, and so rounded twice: %v", r)
+	}
+}
+
+// The importance of a channel is what noise there does to the outputs: here to
+// the input, where it can be added. One filter deep it is exact; deeper, noise of
+// several channels that come from one may add up or cancel.
+func TestImportances(t *testing.T) {
+	for name, layer := range map[string]Layer{
+		"linear":    Conv(6, 1),
+		"relu":      Conv(12, 1, ReLU),
+		"space":     Conv(6, 3, Valid),
+		"depthwise": Depthwise(3, Valid, Multiplier(2)),
+		"joined":    Concat(Conv(5, 1), Conv(6, 1, ReLU)),
+		"pooled":    Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), Conv(4, 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Chain(Input(1, 32, 32, 3), layer)
+			samples := Inputs(m, 9, 8, 1)
+			j := jobAfter(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+			importance := importances(j)[j.graph.Inputs[0]]
+			power := 0.0
+			for _, m := range j.stats[j.graph.Outputs[0]].channels {
+				power += m.variance()
+			}
+			run, rng := mustOpen(t, evaluate, m), rand.New(rand.NewPCG(1, 2))
+			for c := range 3 {
+				const deviation = 1e-2
+				noise, n := 0.0, 0.0
+				for _, in := range samples {
+					out, err := run(in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := append([]float32(nil), out[0]...)
+					noisy := append([]float32(nil), in[0]...)
+					for i := c; i < len(noisy); i += 3 {
+						noisy[i] += deviation * float32(rng.NormFloat64())
+					}
+					if out, err = run([][]float32{noisy}); err != nil {
+						t.Fatal(err)
+					}
+					for i, x := range out[0] {
+						noise += math.Pow(float64(x-want[i]), 2)
+					}
+					n += float64(len(want) / channelCount(j.graph.Outputs[0]))
+				}
+				measured := noise / n / power / (deviation * deviation)
+				if r := importance[c] / measured; r < 0.85 || r > 1.18 {
+					t.Errorf("channel %d: importance %.4g, measured %.4g", c, importance[c], measured)
+				}
+			}
+		})
+	}
+}
