@@ -18,6 +18,8 @@ type channelScales struct {
 	s      []float64 // by root
 }
 
+// newChannelScales makes the variables of a graph, those that ops tie together
+// joined, those that cannot be scaled fixed.
 func newChannelScales(j *job) *channelScales {
 	v := &channelScales{first: map[*tflite.Tensor]int{}}
 	n := 0
@@ -42,6 +44,9 @@ func newChannelScales(j *job) *channelScales {
 	}
 	for t := range tooFewToKnow(j.graph) {
 		v.fix(t)
+	}
+	for _, op := range j.graph.Ops {
+		v.tie(op)
 	}
 	return v
 }

@@ -18,35 +18,39 @@ import (
 // scaled channel stays under 6, and a channel that reaches the cap keeps s = 1.
 //
 // What s is best depends on what quantization does to the consumers' outputs:
-// an objective weighs activation noise against weight noise, see blockCost.
+// an objective weighs activation noise against weight noise, see block.cost.
 func equalize(j *job) error {
 	v := newChannelScales(j)
-	for _, op := range j.graph.Ops {
-		v.tie(op)
-	}
 	v.boundByCaps(j)
 	blocks := v.blocks(j)
 	for range sweeps {
 		for _, b := range blocks {
-			if !b.measure(j) {
-				continue
-			}
-			if gain := b.solve(); gain > 0 {
-				v.apply(j, b)
-				b.gain += gain
+			if b.measure(j) {
+				v.take(j, b, b.solve())
 			}
 		}
 	}
+	j.reportScaled(blocks)
+	return nil
+}
+
+// take applies the scales that a block was found to gain by; 0: none.
+func (v *channelScales) take(j *job, b *block, gain float64) {
+	if gain > 0 {
+		v.apply(j, b)
+		b.gain += gain
+	}
+}
+
+func (j *job) reportScaled(blocks []*block) {
 	for _, b := range blocks {
 		if b.gain > 0 {
 			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: b.gain})
 		}
 	}
-	return nil
 }
 
-// sweeps over all blocks: with per-tensor weights a block's best scales depend
-// on its neighbours'.
+// sweeps over all blocks: a block's best scales depend on its neighbours'.
 const sweeps = 2
 
 // apply writes the scales of one block into weights, biases and constants,

@@ -82,17 +82,24 @@ var equalized = map[string]Layer{
 	"integers aside":     Sequence(Conv(8, 3), spread(), reshapedByComputedShape),
 }
 
+// aroundLayer is a model with one of these layers in its middle, and options whose
+// statistics are those of the inputs that are compared: what rests on them is exact
+// there.
+func aroundLayer(seed uint64, layer Layer) (*tflite.Model, Options) {
+	tail := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
+	m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), layer, tail)
+	return m, Options{Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+}
+
 // Equalization changes no output of the float graph.
 func TestEqualizationKeepsTheFunction(t *testing.T) {
-	tails := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
 	scaled := 0
 	for name, layer := range equalized {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				// Statistics are those of the inputs that are compared: what rests on
-				// them is exact there.
-				m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), layer, tails)
-				j := jobAfter(t, m, &Options{PerTensor: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "equalize")
+				m, opts := aroundLayer(seed, layer)
+				opts.PerTensor = true
+				j := jobAfter(t, m, &opts, "equalize")
 				scaled += len(j.report.Equalized)
 				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
 					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
@@ -107,7 +114,6 @@ func TestEqualizationKeepsTheFunction(t *testing.T) {
 
 // Scales pass what they can pass: the tensor behind the op is scaled too.
 func TestEqualizationPasses(t *testing.T) {
-	tail := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
 	for name, behind := range map[string]string{
 		"relu of its own": "unary", "pools": "pool", "concat": "concat", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
 		"minimum of two": "of_two", "absolute": "unary", "select": "select", "update": "update", "mirror pad": "mirror", "split": "part",
@@ -116,8 +122,9 @@ func TestEqualizationPasses(t *testing.T) {
 	} {
 		passed := false
 		for seed := range uint64(5) {
-			m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), equalized[name], tail)
-			j := jobAfter(t, m, &Options{PerTensor: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "equalize")
+			m, opts := aroundLayer(seed, equalized[name])
+			opts.PerTensor = true
+			j := jobAfter(t, m, &opts, "equalize")
 			for _, b := range j.report.Equalized {
 				passed = passed || slices.Contains(b.Tensors, behind)
 			}

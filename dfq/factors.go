@@ -29,9 +29,6 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 		return err
 	}
 	v := newChannelScales(j)
-	for _, op := range j.graph.Ops {
-		v.tie(op)
-	}
 	pairs := pairFilters(j.graph, int8.Graphs[0])
 	there, back := make([]estimated, len(v.s)), make([]estimated, len(v.s))
 	for _, p := range pairs {

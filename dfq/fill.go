@@ -15,35 +15,25 @@ import (
 // scaled down: no value is clipped that was not, nor gets a larger step.
 func fillRanges(j *job) error {
 	v := newChannelScales(j)
-	for _, op := range j.graph.Ops {
-		v.tie(op)
-	}
 	v.boundByCaps(j)
 	blocks := v.blocks(j)
 	for range sweeps {
 		importance := importances(j)
 		for _, b := range blocks {
-			if !b.measure(j) || b.onGrid(j) {
+			if !b.measure(j) || b.onGrid() {
 				continue
 			}
-			f := newFilling(j, b, importance)
-			if gain := f.solve(); gain > 0 {
-				for _, t := range b.tensors {
-					for c := range importance[t] {
-						s := v.s[v.of(t, c)]
-						importance[t][c] *= s * s
-					}
+			gain := newFilling(j, b, importance).solve()
+			for _, t := range b.tensors {
+				for c := range importance[t] {
+					s := v.s[v.of(t, c)] // 1 without a gain
+					importance[t][c] *= s * s
 				}
-				v.apply(j, b)
-				b.gain += gain
 			}
+			v.take(j, b, gain)
 		}
 	}
-	for _, b := range blocks {
-		if b.gain > 0 {
-			j.report.Equalized = append(j.report.Equalized, EqualizedBlock{Tensors: b.names(), GainDB: b.gain})
-		}
-	}
+	j.reportScaled(blocks)
 	return nil
 }
 
@@ -75,9 +65,7 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 		}
 		return make([]float64, channelCount(t)) // no output shows it
 	}
-	mine := map[*tflite.Tensor]bool{}
 	for k, t := range b.tensors {
-		mine[t] = true
 		lo, hi := j.stats[t].usual()
 		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
 		for c, r := range b.ranges[k] {
@@ -86,13 +74,9 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 		}
 		f.weight = append(f.weight, weight)
 	}
-	for _, op := range j.graph.Ops { // as block.measure finds readers
-		s := spec(op).filter
-		if s == nil || j.float[op] != "" || !mine[op.Inputs[s.input]] {
-			continue
-		}
-		rows := j.importanceBefore(op, of(op.Outputs[0]))
-		taps := op.Inputs[s.weights].Len() / len(rows) / channelCount(op.Inputs[s.input])
+	for _, r := range b.readers {
+		rows := j.importanceBefore(r.op, of(r.op.Outputs[0]))
+		taps := r.op.Inputs[spec(r.op).filter.weights].Len() / len(rows) / len(r.place)
 		for o := range rows {
 			rows[o] *= float64(max(1, taps))
 		}
@@ -189,20 +173,17 @@ func (f *filling) solve() float64 {
 // onGrid reports whether a filter that reads the block has weights that lie on an
 // int8 grid per channel already, as in a model that was quantized before: scaled,
 // they would be rounded a second time.
-func (b *block) onGrid(j *job) bool {
-	mine := map[*tflite.Tensor]bool{}
-	for _, t := range b.tensors {
-		mine[t] = true
-	}
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || f == depthwise || j.float[op] != "" || !mine[op.Inputs[f.input]] {
+func (b *block) onGrid() bool {
+	for _, r := range b.readers {
+		f := spec(r.op).filter
+		if f == depthwise {
 			continue
 		}
-		w := op.Inputs[f.weights]
+		w := r.op.Inputs[f.weights]
+		values := w.Floats()
 		lay, off, inner := layoutOf(w, f.out), 0.0, 0.0
-		scales := weightScales(w.Floats(), lay, false)
-		for i, x := range w.Floats() {
+		scales := weightScales(values, lay, false)
+		for i, x := range values {
 			q := float64(x) / float64(scales[lay.channel(i)])
 			if math.Abs(q) < 126.5 && math.Abs(q) > 0.5 {
 				inner++

@@ -12,20 +12,18 @@ import (
 // Filling ranges changes no output of the float graph, over all that passes
 // scales on, and makes no tensor's usual range wider.
 func TestFillKeepsTheFunction(t *testing.T) {
-	tails := Sequence(Conv(8, 3, ReLU), spread(), Conv(8, 1, ReLU), spread(), Conv(8, 1, ReLU), Conv(4, 1))
 	scaled := 0
 	for name, layer := range equalized {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				m := ChainSeed(seed+1, Input(1, 16, 16, 3), Conv(8, 1, ReLU), spread(), layer, tails)
-				opts := &Options{Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
-				j := jobAfter(t, m, opts, "fill ranges")
+				m, opts := aroundLayer(seed, layer)
+				j := jobAfter(t, m, &opts, "fill ranges")
 				scaled += len(j.report.Equalized)
 				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
 					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
 				}
 				before := map[string]*tensorStats{}
-				for tensor, s := range jobAfter(t, m, opts, "estimate").stats {
+				for tensor, s := range jobAfter(t, m, &opts, "estimate").stats {
 					before[tensor.Name] = s
 				}
 				for tensor, s := range j.stats {

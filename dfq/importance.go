@@ -64,12 +64,18 @@ const leastPower = 1e-30 // of an output that never moves
 // importanceBefore is that of a filter's output before its fused activation, e
 // the one behind it.
 func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
-	lo, hi := tflite.Clamp(activation(op))
-	passes := j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+	passes := j.passes(op)
 	for c := range passes {
 		passes[c] *= e[c]
 	}
 	return passes
+}
+
+// passes is, per channel of op's output, the share of values within its fused
+// activation.
+func (j *job) passes(op *tflite.Op) []float64 {
+	lo, hi := tflite.Clamp(activation(op))
+	return j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
 }
 
 // passBack adds to the importance of op's input k what it has from the outputs.
@@ -90,6 +96,7 @@ func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) 
 			}
 			out = out[at : at+len(in)]
 		}
+		gain := j.noiseGain(op, k)
 		for c := range in {
 			e := 0.0
 			switch {
@@ -102,28 +109,32 @@ func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) 
 					e += x / float64(len(in))
 				}
 			}
-			in[c] += e * j.noiseGain(op, k, c)
+			in[c] += e * gain(c)
 		}
 	}
 }
 
 // noiseGain is by what an op that is no filter multiplies the variance of noise in
-// channel c of its input k.
-func (j *job) noiseGain(op *tflite.Op, k, c int) float64 {
+// a channel of its input k.
+func (j *job) noiseGain(op *tflite.Op, k int) func(c int) float64 {
 	s := spec(op)
 	switch {
 	case s.noise != nil:
-		return s.noise(j, op, k, c)
+		return s.noise(j, op, k)
 	case s.scale.kind == sameScale:
-		return 1 // it moves values
+		return always(1) // it moves values
 	}
 	// A function of each value: its slope is as that of the line through it.
-	from, to := j.variance(op.Inputs[k], c), j.variance(op.Outputs[0], c)
-	if from == 0 {
-		return 0
+	return func(c int) float64 {
+		from, to := j.variance(op.Inputs[k], c), j.variance(op.Outputs[0], c)
+		if from == 0 {
+			return 0
+		}
+		return math.Min(to/from, steepest)
 	}
-	return math.Min(to/from, steepest)
 }
+
+func always(x float64) func(int) float64 { return func(int) float64 { return x } }
 
 const steepest = 4 // bounds what a nearly constant input would make of an estimate
 
@@ -139,41 +150,41 @@ func (j *job) variance(t *tflite.Tensor, c int) float64 {
 // Rules by which operators pass noise on, see opSpec.noise.
 
 // pooled is for AVERAGE_POOL_2D.
-func pooled(_ *job, op *tflite.Op, _, _ int) float64 {
+func pooled(_ *job, op *tflite.Op, _ int) func(int) float64 {
 	o, ok := op.Options.(*schema.Pool2DOptionsT)
 	if !ok {
-		return 1
+		return always(1)
 	}
-	return 1 / math.Max(1, float64(o.FilterHeight)*float64(o.FilterWidth))
+	return always(1 / math.Max(1, float64(o.FilterHeight)*float64(o.FilterWidth)))
 }
 
 // averaged is for MEAN.
-func averaged(_ *job, op *tflite.Op, k, _ int) float64 {
-	return float64(op.Outputs[0].Len()) / float64(max(1, op.Inputs[k].Len()))
+func averaged(_ *job, op *tflite.Op, k int) func(int) float64 {
+	return always(float64(op.Outputs[0].Len()) / float64(max(1, op.Inputs[k].Len())))
 }
 
-// added is for ADD and SUB.
-func added(j *job, op *tflite.Op, _, c int) float64 {
-	lo, hi := tflite.Clamp(activation(op))
-	if math.IsInf(lo, -1) && math.IsInf(hi, 1) {
-		return 1
+// added is for ADD and SUB: the share of sums that the activation lets pass.
+func added(j *job, op *tflite.Op, _ int) func(int) float64 {
+	if !fusedActivation(op) {
+		return always(1)
 	}
-	passes := j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
-	return passes[c%len(passes)]
+	passes := j.passes(op)
+	return func(c int) float64 { return passes[c%len(passes)] }
 }
 
 // multiplied is for MUL: the mean square of the other factor.
-func multiplied(j *job, op *tflite.Op, k, c int) float64 {
+func multiplied(j *job, op *tflite.Op, k int) func(int) float64 {
 	other := op.Inputs[1-k]
 	if other.Constant() {
 		w := other.Floats()
-		x := float64(w[c%len(w)])
-		return x * x
+		return func(c int) float64 { return float64(w[c%len(w)]) * float64(w[c%len(w)]) }
 	}
 	s := j.stats[other]
 	if s == nil {
-		return 1
+		return always(1)
 	}
-	m := s.channels[c%len(s.channels)]
-	return m.mean*m.mean + m.variance()
+	return func(c int) float64 {
+		m := s.channels[c%len(s.channels)]
+		return m.mean*m.mean + m.variance()
+	}
 }

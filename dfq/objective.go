@@ -31,6 +31,7 @@ type channelRange struct {
 // reader is a weighted op as seen from its input: what noise there does to its
 // output, in units of each output channel's own variance.
 type reader struct {
+	op       *tflite.Op
 	gain     []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
 	place    []int       // by input channel: place, or −1
 	variance []float64   // by input channel: of the input; its mean is corrected in the bias
@@ -157,9 +158,9 @@ func (b *block) measure(j *job) bool {
 func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 	in, w := op.Inputs[f.input], op.Inputs[f.weights]
 	channels := channelCount(in)
-	r := &reader{gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
+	r := &reader{op: op, gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
 	for c, m := range j.stats[in].channels {
-		r.variance[c] = m.square / math.Max(m.n, 1)
+		r.variance[c] = m.variance()
 		r.place[c] = b.place(in, c)
 	}
 	lay := layoutOf(w, f.out)
@@ -199,7 +200,7 @@ func outputVariances(channels []moments) []float64 {
 	v := make([]float64, len(channels))
 	average := 1e-30
 	for o, m := range channels {
-		v[o] = m.square / math.Max(m.n, 1)
+		v[o] = m.variance()
 		average += v[o] / float64(len(v))
 	}
 	for o := range v {
@@ -219,7 +220,7 @@ func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
 	}
 	for i := range w.Len() {
 		m := j.stats[in].channels[inputChannel(op, f, i)]
-		wr.input += m.square / math.Max(m.n, 1) / float64(lay.channels)
+		wr.input += m.variance() / float64(lay.channels)
 	}
 	return wr
 }

@@ -41,9 +41,9 @@ type opSpec struct {
 	// nil or false: it passes none.
 	channels func(*channelScales, *tflite.Op) bool
 
-	// noise is by what the variance of noise in channel c of input k is multiplied;
+	// noise is by what the variance of noise in a channel of input k is multiplied;
 	// nil: values that are only moved keep it, functions of a value have their slope.
-	noise func(j *job, op *tflite.Op, k, c int) float64
+	noise func(j *job, op *tflite.Op, k int) func(channel int) float64
 
 	// stays says why an op stays float although kernels with int8 tensors exist.
 	stays string
