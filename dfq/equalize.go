@@ -117,17 +117,24 @@ func (m moments) scaled(by float64) moments {
 // applyFilter divides output channels and multiplies input channels.
 func applyFilter(op *tflite.Op, f *filter, scale func(t *tflite.Tensor, c int) float64) {
 	w := op.Inputs[f.weights]
-	in, out := op.Inputs[f.input], op.Outputs[0]
+	of := func(t *tflite.Tensor) []float64 {
+		scales := make([]float64, channelCount(t))
+		for c := range scales {
+			scales[c] = scale(t, c)
+		}
+		return scales
+	}
+	in, out := of(op.Inputs[f.input]), of(op.Outputs[0])
 	values, lay := w.Floats(), layoutOf(w, f.out)
 	for i := range values {
-		s := scale(in, inputChannel(op, f, i)) / scale(out, lay.channel(i))
+		s := in[inputChannel(op, f, i)] / out[lay.channel(i)]
 		values[i] = float32(float64(values[i]) * s)
 	}
 	w.SetFloats(values)
 	bias := op.Inputs[f.bias]
 	b := bias.Floats()
 	for c := range b {
-		b[c] = float32(float64(b[c]) / scale(out, c))
+		b[c] = float32(float64(b[c]) / out[c])
 	}
 	bias.SetFloats(b)
 }

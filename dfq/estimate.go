@@ -203,9 +203,12 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 func (s *tensorStats) share(meets func(x float64) bool) []float64 {
 	n := len(s.channels)
 	out := make([]float64, n)
-	for i, x := range s.rows {
-		if meets(float64(x)) {
-			out[i%n] += float64(n) / float64(len(s.rows))
+	one := float64(n) / float64(len(s.rows))
+	for at := 0; at < len(s.rows); at += n {
+		for c, x := range s.rows[at : at+n] {
+			if meets(float64(x)) {
+				out[c] += one
+			}
 		}
 	}
 	return out

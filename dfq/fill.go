@@ -122,15 +122,15 @@ func (f *filling) cost(s []float64) float64 {
 		if r.spread != nil {
 			continue
 		}
-		power := 0.0
+		power, scale := 0.0, make([]float64, len(r.place))
 		for c, p := range r.place {
-			x := at(s, p)
-			power += r.variance[c] / (x * x)
+			scale[c] = at(s, p)
+			power += r.variance[c] / (scale[c] * scale[c])
 		}
 		for o, row := range r.largest {
 			largest := 0.0
 			for c, x := range row {
-				largest = math.Max(largest, float64(x)*at(s, r.place[c]))
+				largest = max(largest, float64(x)*scale[c])
 			}
 			step := largest / 127
 			total += step * step / 12 * f.rows[k][o] * power

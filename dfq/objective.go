@@ -148,7 +148,7 @@ func (b *block) measure(j *job) bool {
 		if mine[op.Inputs[f.input]] {
 			b.readers = append(b.readers, b.newReader(j, op, f))
 		}
-		if mine[op.Outputs[0]] {
+		if j.opts.PerTensor && mine[op.Outputs[0]] { // rows with steps of their own are scaled along
 			b.writers = append(b.writers, b.newWriter(j, op, f))
 		}
 	}
