@@ -19,6 +19,7 @@ type tensorStats struct {
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; same as channels where there is none
 	seen     extremes  // of each sample
+	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 }
 
 // moments are the statistics of one channel.

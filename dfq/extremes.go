@@ -29,6 +29,9 @@ func (e *extremes) apply(n int, f func(c int, x float64) float64) {
 // input may be one as well. With few samples, or few positions in each, it is the
 // range of all.
 func (s *tensorStats) usual() (lo, hi float64) {
+	if s.kept != nil {
+		return s.kept.Lo, s.kept.Hi
+	}
 	n := len(s.channels)
 	if n == 0 || len(s.seen.lows) < fewSamples*n {
 		return s.lo, s.hi
@@ -42,6 +45,14 @@ func (s *tensorStats) usual() (lo, hi float64) {
 		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
 	}
 	return -largestUsual(lows), largestUsual(highs)
+}
+
+// keepUsual makes the usual range stay what it is when channels are scaled up below
+// it. Found again it could shrink, and close their headroom: where most samples reach
+// as far, the few that reach further pass for outliers.
+func (s *tensorStats) keepUsual() {
+	lo, hi := s.usual()
+	s.kept = &Range{lo, hi}
 }
 
 // fewSamples are too few to tell an outlier.

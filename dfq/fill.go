@@ -11,12 +11,18 @@ import (
 // channel's range by themselves, where it is the activations that gain. It is as
 // exact in float as equalize, whose variables, ties and bounds it shares.
 //
-// A channel keeps headroom below the ends of its tensor's usual range and none is
-// scaled down: no value is clipped that was not, nor gets a larger step.
+// A channel keeps headroom below the ends of its tensor's usual range, which stays
+// what it was, and none is scaled down: no value is clipped that was not, nor gets
+// a larger step.
 func fillRanges(j *job) error {
 	v := newChannelScales(j)
 	v.boundByCaps(j)
 	blocks := v.blocks(j)
+	for _, b := range blocks {
+		for _, t := range b.tensors {
+			j.stats[t].keepUsual()
+		}
+	}
 	for range sweeps {
 		importance := importances(j)
 		for _, b := range blocks {
