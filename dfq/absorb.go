@@ -116,10 +116,9 @@ func narrows(channels []moments, c []float64) bool {
 func answerTo(op *tflite.Op, c []float64) []float64 {
 	f := spec(op).filter
 	w := op.Inputs[f.weights]
-	lay := layoutOf(w, f.out)
-	sum := make([]float64, lay.channels)
-	for i, x := range w.Floats() {
-		sum[lay.channel(i)] += float64(float64(x) * c[inputChannel(op, f, i)])
+	values, sum := w.Floats(), make([]float64, w.Shape[f.out])
+	for i, at := range eachWeight(op, f) {
+		sum[at.out] += float64(float64(values[i]) * c[at.in])
 	}
 	return sum
 }

@@ -268,8 +268,8 @@ func scaleInputs(filters []*tflite.Op, l *channelLine) bool {
 		for c, add := range answerTo(op, l.shift) {
 			bv[c] = float32(float64(bv[c]) + add)
 		}
-		for i, x := range wv {
-			wv[i] = float32(float64(x) * l.scale[inputChannel(op, f, i)])
+		for i, at := range eachWeight(op, f) {
+			wv[i] = float32(float64(wv[i]) * l.scale[at.in])
 		}
 		tensors, values = append(tensors, w, bias), append(values, wv, bv)
 	}

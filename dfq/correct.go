@@ -30,12 +30,11 @@ func correctBiases(j *job) error {
 // biasShift is the mean that rounding adds to each output channel.
 func biasShift(j *job, op *tflite.Op, f *filter, w *tflite.Tensor) []float64 {
 	means := j.stats[op.Inputs[f.input]].channels
-	lay, q := layoutOf(w, f.out), j.weights[w]
-	shift := make([]float64, lay.channels)
-	for i, x := range w.Floats() {
-		o := lay.channel(i)
-		scale := float64(w.Quant.Scale[min(o, len(w.Quant.Scale)-1)])
-		shift[o] += (scale*float64(q[i]) - float64(x)) * means[inputChannel(op, f, i)].mean
+	values, q := w.Floats(), j.weights[w]
+	shift := make([]float64, w.Shape[f.out])
+	for i, at := range eachWeight(op, f) {
+		scale := float64(w.Quant.Scale[min(at.out, len(w.Quant.Scale)-1)])
+		shift[at.out] += (scale*float64(q[i]) - float64(values[i])) * means[at.in].mean
 	}
 	for o, s := range shift {
 		if math.IsNaN(s) || math.IsInf(s, 0) {

@@ -56,28 +56,29 @@ const sweeps = 2
 // apply writes the scales of one block into weights, biases and constants,
 // follows them in the statistics and bounds, and sets them back to 1.
 func (v *channelScales) apply(j *job, b *block) {
-	scale := func(t *tflite.Tensor, c int) float64 {
-		if _, ok := v.first[t]; !ok {
-			return 1
+	scales := func(t *tflite.Tensor) []float64 {
+		s := ones(channelCount(t))
+		if _, ok := v.first[t]; ok {
+			for c := range s {
+				s[c] = v.s[v.of(t, c)]
+			}
 		}
-		return v.s[v.of(t, c)]
+		return s
 	}
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
-		s := j.stats[t]
+		s, by := j.stats[t], scales(t)
 		samePre := &s.pre[0] == &s.channels[0]
 		for c := range s.channels {
-			s.channels[c] = s.channels[c].scaled(1 / scale(t, c))
+			s.channels[c] = s.channels[c].scaled(1 / by[c])
 			if !samePre {
-				s.pre[c] = s.pre[c].scaled(1 / scale(t, c))
+				s.pre[c] = s.pre[c].scaled(1 / by[c])
 			}
 		}
 		s.lo, s.hi = bounds(s.channels)
-		s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / scale(t, c) })
-		for i := range s.rows {
-			s.rows[i] /= float32(scale(t, i%len(s.channels)))
-		}
+		s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / by[c] })
+		divide(s.rows, by)
 	}
 	for _, op := range j.graph.Ops {
 		if j.float[op] != "" {
@@ -86,18 +87,14 @@ func (v *channelScales) apply(j *job, b *block) {
 		f := spec(op).filter
 		switch {
 		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
-			applyFilter(op, f, scale)
-			n := channelCount(op.Inputs[f.input])
-			for i := range j.patches[op] {
-				j.patches[op][i] /= float32(scale(op.Inputs[f.input], i%n))
-			}
+			in := scales(op.Inputs[f.input])
+			applyFilter(op, f, in, scales(op.Outputs[0]))
+			divide(j.patches[op], in)
 		case f == nil && len(op.Outputs) > 0 && mine[op.Outputs[0]] && (op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB):
 			for _, t := range op.Inputs {
 				if real(t) && t.Constant() {
 					w := t.Floats()
-					for i := range w {
-						w[i] = float32(float64(w[i]) / scale(op.Outputs[0], i%channelCount(op.Outputs[0])))
-					}
+					divide(w, scales(op.Outputs[0]))
 					t.SetFloats(w)
 				}
 			}
@@ -109,48 +106,31 @@ func (v *channelScales) apply(j *job, b *block) {
 	}
 }
 
+// divide divides v, whose last axis is that of channels, by a divisor each.
+func divide(v []float32, by []float64) {
+	for len(v) > 0 {
+		for c, s := range by {
+			v[c] = float32(float64(v[c]) / s)
+		}
+		v = v[len(by):]
+	}
+}
+
 func (m moments) scaled(by float64) moments {
 	m.lo, m.hi, m.mean, m.square = m.lo*by, m.hi*by, m.mean*by, m.square*by*by
 	return m
 }
 
-// applyFilter divides output channels and multiplies input channels.
-func applyFilter(op *tflite.Op, f *filter, scale func(t *tflite.Tensor, c int) float64) {
+// applyFilter multiplies a filter's input channels and divides its output channels.
+func applyFilter(op *tflite.Op, f *filter, in, out []float64) {
 	w := op.Inputs[f.weights]
-	of := func(t *tflite.Tensor) []float64 {
-		scales := make([]float64, channelCount(t))
-		for c := range scales {
-			scales[c] = scale(t, c)
-		}
-		return scales
-	}
-	in, out := of(op.Inputs[f.input]), of(op.Outputs[0])
-	values, lay := w.Floats(), layoutOf(w, f.out)
-	for i := range values {
-		s := in[inputChannel(op, f, i)] / out[lay.channel(i)]
-		values[i] = float32(float64(values[i]) * s)
+	values := w.Floats()
+	for i, at := range eachWeight(op, f) {
+		values[i] = float32(float64(values[i]) * (in[at.in] / out[at.out]))
 	}
 	w.SetFloats(values)
 	bias := op.Inputs[f.bias]
 	b := bias.Floats()
-	for c := range b {
-		b[c] = float32(float64(b[c]) / out[c])
-	}
+	divide(b, out)
 	bias.SetFloats(b)
-}
-
-// inputChannel is the input channel that element i of op's weights reads.
-func inputChannel(op *tflite.Op, f *filter, i int) int {
-	w, channels := op.Inputs[f.weights], channelCount(op.Inputs[f.input])
-	if f.in < 0 {
-		out := w.Shape[f.out]
-		return i % out * channels / out // depth multiplier: output o reads o / multiplier
-	}
-	lay := layoutOf(w, f.in)
-	c := lay.channel(i)
-	if groups := channels / lay.channels; groups > 1 { // grouped convolution
-		out := layoutOf(w, f.out)
-		c += out.channel(i) * groups / out.channels * lay.channels
-	}
-	return c % channels // a dense layer may read several axes at once
 }

@@ -126,11 +126,10 @@ func (p filterPair) estimateInputs(v *channelScales, known []estimated) {
 // each calls f with every weight: its output and input channel, its value in the
 // float and the INT8 model, and the latter's scale.
 func (p filterPair) each(f func(o, c int, w, q, scale float64)) {
-	lay, scales := layoutOf(p.op.Inputs[p.f.weights], p.f.out), p.quantized.Quant.Scale
-	for i, x := range p.float {
-		o := lay.channel(i)
-		scale := float64(scales[min(o, len(scales)-1)])
-		f(o, inputChannel(p.op, p.f, i), float64(x), scale*float64(int8(p.quantized.Data[i])), scale)
+	scales := p.quantized.Quant.Scale
+	for i, at := range eachWeight(p.op, p.f) {
+		scale := float64(scales[min(at.out, len(scales)-1)])
+		f(at.out, at.in, float64(p.float[i]), scale*float64(int8(p.quantized.Data[i])), scale)
 	}
 }
 

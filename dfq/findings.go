@@ -265,12 +265,11 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 func (j *job) reaches(op *tflite.Op, f *filter, values []float32, lay layout) (up, reach []float64) {
 	up, reach = make([]float64, lay.channels), make([]float64, lay.channels)
 	inputs := j.stats[op.Inputs[f.input]].channels
-	for i, x := range values {
-		m := inputs[inputChannel(op, f, i)]
-		a, b := float64(x)*math.Min(m.lo, 0), float64(x)*math.Max(m.hi, 0)
-		o := lay.channel(i)
-		up[o] += math.Max(a, b)
-		reach[o] += math.Max(math.Abs(a), math.Abs(b))
+	for i, at := range eachWeight(op, f) {
+		m, x := inputs[at.in], float64(values[i])
+		a, b := x*math.Min(m.lo, 0), x*math.Max(m.hi, 0)
+		up[at.out] += math.Max(a, b)
+		reach[at.out] += math.Max(math.Abs(a), math.Abs(b))
 	}
 	return up, reach
 }

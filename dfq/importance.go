@@ -43,10 +43,10 @@ func importances(j *job) map[*tflite.Tensor][]float64 {
 		case len(op.Outputs) == 0 || !real(op.Outputs[0]) || j.stats[op.Outputs[0]] == nil:
 		case f != nil && j.stats[op.Inputs[f.input]] != nil:
 			w := op.Inputs[f.weights]
-			in, lay := of(op.Inputs[f.input]), layoutOf(w, f.out)
-			before := j.importanceBefore(op, of(op.Outputs[0]))
-			for i, x := range w.Floats() {
-				in[inputChannel(op, f, i)] += float64(x) * float64(x) * before[lay.channel(i)]
+			in, before, values := of(op.Inputs[f.input]), j.importanceBefore(op, of(op.Outputs[0])), w.Floats()
+			for i, at := range eachWeight(op, f) {
+				x := float64(values[i])
+				in[at.in] += x * x * before[at.out]
 			}
 		case f == nil:
 			for k, t := range op.Inputs {

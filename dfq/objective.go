@@ -174,8 +174,9 @@ func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 	for o := range rows {
 		r.largest[o] = make([]float32, channels)
 	}
-	for i, x := range w.Floats() {
-		o, c := lay.channel(i), inputChannel(op, f, i)
+	values := w.Floats()
+	for i, at := range eachWeight(op, f) {
+		o, c, x := at.out, at.in, values[i]
 		p := r.place[c]
 		if p < 0 {
 			p = len(b.vars)
@@ -218,8 +219,9 @@ func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
 	for o := range wr.place {
 		wr.place[o] = b.place(out, o)
 	}
-	for i := range w.Len() {
-		m := j.stats[in].channels[inputChannel(op, f, i)]
+	channels := j.stats[in].channels
+	for _, at := range eachWeight(op, f) {
+		m := channels[at.in]
 		wr.input += m.variance() / float64(lay.channels)
 	}
 	return wr

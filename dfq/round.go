@@ -17,9 +17,9 @@ import (
 //
 // Without sums every weight goes to its nearest integer.
 //
-// kernel maps an element to the number of its kernel: the taps that one output
+// kernels has the number of each element's kernel: the taps that one output
 // channel has on one input channel; nil where each has one tap.
-func roundWeights(w []float32, l layout, scales []float32, sums bool, kernel func(i int) int) []int8 {
+func roundWeights(w []float32, l layout, scales []float32, sums bool, kernels []int) []int8 {
 	q := make([]int8, len(w))
 	e := make([]float64, len(w)) // q − w in steps
 	byOutput := make([][]int, l.channels)
@@ -34,22 +34,22 @@ func roundWeights(w []float32, l layout, scales []float32, sums bool, kernel fun
 		return q
 	}
 	for _, elements := range byOutput {
-		if kernel == nil {
+		if kernels == nil {
 			balance(q, e, elements)
 			continue
 		}
-		kernels := map[int][]int{}
+		members := map[int][]int{}
 		var order []int
 		for _, i := range elements {
-			k := kernel(i)
-			if kernels[k] == nil {
+			k := kernels[i]
+			if members[k] == nil {
 				order = append(order, k)
 			}
-			kernels[k] = append(kernels[k], i)
+			members[k] = append(members[k], i)
 		}
 		if len(order) < len(elements) {
 			for _, k := range order {
-				balance(q, e, kernels[k])
+				balance(q, e, members[k])
 			}
 		}
 		if len(order) > 1 {

@@ -36,7 +36,11 @@ func TestRoundedSums(t *testing.T) {
 	for range 300 {
 		outputs, kernels, taps := 1+r.IntN(4), 1+r.IntN(8), 1+r.IntN(9)
 		w, l, scales := randomFilter(r, outputs, kernels*taps)
-		q := roundWeights(w, l, scales, true, func(i int) int { return i % l.inner / taps })
+		of := make([]int, len(w))
+		for i := range of {
+			of[i] = i % l.inner / taps
+		}
+		q := roundWeights(w, l, scales, true, of)
 		nearest := roundWeights(w, l, scales, false, nil)
 		for o := range outputs {
 			var all []int
@@ -94,7 +98,7 @@ func TestRoundingStaysInTheNarrowRange(t *testing.T) {
 		for i := range w {
 			w[i] *= sign
 		}
-		q := roundWeights(w, layout{1, 64}, []float32{1}, true, func(int) int { return 0 })
+		q := roundWeights(w, layout{1, 64}, []float32{1}, true, make([]int, len(w)))
 		sum := 0.0
 		for i, x := range q {
 			if x < -affine.QMaxWeight || x > affine.QMaxWeight {

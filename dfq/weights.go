@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"iter"
 	"math"
 
 	"dfq/dfq/internal/affine"
@@ -25,11 +26,14 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		var kernel func(int) int
+		var kernels []int
 		if len(w.Shape) == 4 && w.Shape[1]*w.Shape[2] > 1 {
-			kernel = func(i int) int { return inputChannel(op, f, i) }
+			kernels = make([]int, len(values))
+			for i, at := range eachWeight(op, f) {
+				kernels[i] = at.in
+			}
 		}
-		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, kernel)
+		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, kernels)
 		if !j.opts.NoCorrect {
 			j.descendOp(op, f, values, q, scales)
 		}
@@ -60,6 +64,57 @@ func layoutOf(w *tflite.Tensor, axis int) layout {
 }
 
 func (l layout) channel(i int) int { return i / l.inner % l.channels }
+
+// weightAt says which channels a weight connects.
+type weightAt struct{ in, out int }
+
+// eachWeight goes over a filter's weights as they are stored.
+func eachWeight(op *tflite.Op, f *filter) iter.Seq2[int, weightAt] {
+	w, channels := op.Inputs[f.weights], channelCount(op.Inputs[f.input])
+	out := layoutOf(w, f.out)
+	reads := make([]int, 1)             // by index along the input axis: the channel that is read,
+	offset := make([]int, out.channels) // and by output what to add to it
+	inner := w.Len()
+	if f.in < 0 {
+		for o := range offset {
+			offset[o] = o * channels / out.channels // depth multiplier: output o reads o / multiplier
+		}
+	} else {
+		in := layoutOf(w, f.in)
+		reads, inner = make([]int, in.channels), in.inner
+		for c := range reads {
+			reads[c] = c % channels // a dense layer may read several axes at once
+		}
+		if groups := channels / in.channels; groups > 1 { // grouped convolution
+			for o := range offset {
+				offset[o] = o * groups / out.channels * in.channels
+			}
+		}
+	}
+	return func(yield func(int, weightAt) bool) {
+		o, c := counter{inner: out.inner, n: out.channels}, counter{inner: inner, n: len(reads)}
+		for i := range w.Len() {
+			if !yield(i, weightAt{in: reads[c.at] + offset[o.at], out: o.at}) {
+				return
+			}
+			o.next()
+			c.next()
+		}
+	}
+}
+
+// counter is the index along one axis while elements go by in order.
+type counter struct{ at, step, inner, n int }
+
+func (c *counter) next() {
+	if c.step++; c.step < c.inner {
+		return
+	}
+	c.step = 0
+	if c.at++; c.at == c.n {
+		c.at = 0
+	}
+}
 
 // channelMax returns the largest magnitude of each output channel.
 func channelMax(w []float32, l layout) []float64 {
