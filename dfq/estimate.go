@@ -168,11 +168,7 @@ func cut(v []float32, act schema.ActivationFunctionType) {
 	l, h := tflite.Clamp(act)
 	lo, hi := float32(l), float32(h)
 	for i, x := range v {
-		if x < lo {
-			v[i] = lo
-		} else if x > hi {
-			v[i] = hi
-		}
+		v[i] = max(lo, min(hi, x)) // without branches, which nothing could foresee here
 	}
 }
 

@@ -266,10 +266,10 @@ func (j *job) reaches(op *tflite.Op, f *filter, values []float32, lay layout) (u
 	up, reach = make([]float64, lay.channels), make([]float64, lay.channels)
 	inputs := j.stats[op.Inputs[f.input]].channels
 	for i, at := range eachWeight(op, f) {
-		m, x := inputs[at.in], float64(values[i])
-		a, b := x*math.Min(m.lo, 0), x*math.Max(m.hi, 0)
-		up[at.out] += math.Max(a, b)
-		reach[at.out] += math.Max(math.Abs(a), math.Abs(b))
+		m, x := &inputs[at.in], float64(values[i])
+		a, b := x*min(m.lo, 0), x*max(m.hi, 0)
+		up[at.out] += max(a, b)
+		reach[at.out] += max(math.Abs(a), math.Abs(b))
 	}
 	return up, reach
 }

@@ -119,9 +119,10 @@ func (c *counter) next() {
 // channelMax returns the largest magnitude of each output channel.
 func channelMax(w []float32, l layout) []float64 {
 	bound := make([]float64, l.channels)
-	for i, x := range w {
-		c := l.channel(i)
-		bound[c] = math.Max(bound[c], math.Abs(float64(x)))
+	c := counter{inner: l.inner, n: l.channels}
+	for _, x := range w {
+		bound[c.at] = max(bound[c.at], math.Abs(float64(x)))
+		c.next()
 	}
 	return bound
 }
