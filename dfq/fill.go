@@ -187,10 +187,10 @@ func (b *block) onGrid() bool {
 		}
 		w := r.op.Inputs[f.weights]
 		values := w.Floats()
-		lay, off, inner := layoutOf(w, f.out), 0.0, 0.0
-		scales := weightScales(values, lay, false)
-		for i, x := range values {
-			q := float64(x) / float64(scales[lay.channel(i)])
+		off, inner := 0.0, 0.0
+		scales := weightScales(values, layoutOf(w, f.out), false)
+		for i, at := range eachWeight(r.op, f) {
+			q := float64(values[i]) / float64(scales[at.out])
 			if math.Abs(q) < 126.5 && math.Abs(q) > 0.5 {
 				inner++
 				off += math.Abs(q - math.Round(q))
