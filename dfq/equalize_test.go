@@ -93,16 +93,26 @@ func aroundLayer(seed uint64, layer Layer) (*tflite.Model, Options) {
 
 // Equalization changes no output of the float graph.
 func TestEqualizationKeepsTheFunction(t *testing.T) {
+	keepsTheFunction(t, "equalize", true, nil)
+}
+
+// keepsTheFunction tells where a pass that scales channels changes an output, over
+// all that passes scales on. also, if set, sees each model, its options, and the job
+// after the pass.
+func keepsTheFunction(t *testing.T, pass string, perTensor bool, also func(t *testing.T, m *tflite.Model, opts *Options, j *job)) {
 	scaled := 0
 	for name, layer := range equalized {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m, opts := aroundLayer(seed, layer)
-				opts.PerTensor = true
-				j := jobAfter(t, m, &opts, "equalize")
+				opts.PerTensor = perTensor
+				j := jobAfter(t, m, &opts, pass)
 				scaled += len(j.report.Equalized)
 				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
 					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
+				}
+				if also != nil {
+					also(t, m, &opts, j)
 				}
 			}
 		})

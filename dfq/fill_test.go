@@ -6,45 +6,32 @@ import (
 	"testing"
 
 	"dfq/schema"
+	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
 )
 
 // Filling ranges changes no output of the float graph, over all that passes
 // scales on, and leaves every tensor's usual range as it was.
 func TestFillKeepsTheFunction(t *testing.T) {
-	scaled := 0
-	for name, layer := range equalized {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
-				m, opts := aroundLayer(seed, layer)
-				j := jobAfter(t, m, &opts, "fill ranges")
-				scaled += len(j.report.Equalized)
-				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
-					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
-				}
-				before := map[string]*tensorStats{}
-				for tensor, s := range jobAfter(t, m, &opts, "estimate").stats {
-					before[tensor.Name] = s
-				}
-				for tensor, s := range j.stats {
-					lo, hi := s.usual()
-					oldLo, oldHi := before[tensor.Name].usual()
-					if room := 1e-5 * (oldHi - oldLo); math.Abs(lo-oldLo) > room || math.Abs(hi-oldHi) > room {
-						t.Errorf("seed %d: %q has [%g, %g], before [%g, %g]", seed, tensor.Name, lo, hi, oldLo, oldHi)
-					}
-					for c, m := range s.channels {
-						b := before[tensor.Name].channels[c]
-						if m.hi > b.hi*1.0001 && m.hi > hi/headroom*1.0001 || m.lo < b.lo*1.0001 && m.lo < lo/headroom*1.0001 {
-							t.Errorf("seed %d: %q, channel %d was scaled from [%g, %g] to [%g, %g] and has no headroom in [%g, %g]", seed, tensor.Name, c, b.lo, b.hi, m.lo, m.hi, lo, hi)
-						}
-					}
+	keepsTheFunction(t, "fill ranges", false, func(t *testing.T, m *tflite.Model, opts *Options, j *job) {
+		before := map[string]*tensorStats{}
+		for tensor, s := range jobAfter(t, m, opts, "estimate").stats {
+			before[tensor.Name] = s
+		}
+		for tensor, s := range j.stats {
+			lo, hi := s.usual()
+			oldLo, oldHi := before[tensor.Name].usual()
+			if room := 1e-5 * (oldHi - oldLo); math.Abs(lo-oldLo) > room || math.Abs(hi-oldHi) > room {
+				t.Errorf("%q has [%g, %g], before [%g, %g]", tensor.Name, lo, hi, oldLo, oldHi)
+			}
+			for c, m := range s.channels {
+				b := before[tensor.Name].channels[c]
+				if m.hi > b.hi*1.0001 && m.hi > hi/headroom*1.0001 || m.lo < b.lo*1.0001 && m.lo < lo/headroom*1.0001 {
+					t.Errorf("%q, channel %d was scaled from [%g, %g] to [%g, %g] and has no headroom in [%g, %g]", tensor.Name, c, b.lo, b.hi, m.lo, m.hi, lo, hi)
 				}
 			}
-		})
-	}
-	if scaled < len(equalized) {
-		t.Errorf("only %d blocks of all models were scaled: what is tested?", scaled)
-	}
+		}
+	})
 }
 
 // Small channels that are scaled up are as wide in every sample. The samples with the

@@ -163,9 +163,8 @@ func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 		r.variance[c] = m.variance()
 		r.place[c] = b.place(in, c)
 	}
-	lay := layoutOf(w, f.out)
 	output := outputVariances(j.stats[op.Outputs[0]].pre)
-	rows := lay.channels
+	rows := w.Shape[f.out]
 	if f.in < 0 {
 		rows = 1
 		r.spread = make([]float64, channels)
