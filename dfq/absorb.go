@@ -136,7 +136,7 @@ func addToBias(bias *tflite.Tensor, by []float64, sign float64) {
 func (s *tensorStats) shift(c []float64) {
 	separate := &s.pre[0] != &s.channels[0]
 	for i := range s.channels {
-		s.channels[i] = s.channels[i].shifted(c[i])
+		s.channels[i], s.early[i] = s.channels[i].shifted(c[i]), s.early[i].shifted(c[i])
 		if separate {
 			s.pre[i] = s.pre[i].shifted(c[i])
 		}

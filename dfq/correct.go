@@ -10,6 +10,9 @@ import (
 // mean of the output: b −= Σ_c ε_c·E[x_c], ε the rounding errors summed over
 // taps (the paper's section 4.2). E[x] is the mean of the equalized input on
 // made-up inputs.
+//
+// It is dropped where two halves of the inputs disagree on it: where what one half
+// says would leave more of the other half's shift than there was.
 func correctBiases(j *job) error {
 	for _, op := range j.graph.Ops {
 		f := spec(op).filter
@@ -17,7 +20,12 @@ func correctBiases(j *job) error {
 			continue
 		}
 		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
-		shift := biasShift(j, op, f, w)
+		means, early := j.stats[op.Inputs[f.input]].halfMeans()
+		shift := biasShift(op, f, w.Quant.Scale, j.weights[w], means)
+		if !agree(shift, biasShift(op, f, w.Quant.Scale, j.weights[w], early)) {
+			j.drop(op, "bias correction")
+			continue
+		}
 		b := bias.Floats()
 		for o := range b {
 			b[o] -= float32(shift[o])
@@ -27,14 +35,15 @@ func correctBiases(j *job) error {
 	return nil
 }
 
-// biasShift is the mean that rounding adds to each output channel.
-func biasShift(j *job, op *tflite.Op, f *filter, w *tflite.Tensor) []float64 {
-	means := j.stats[op.Inputs[f.input]].channels
-	values, q := w.Floats(), j.weights[w]
+// biasShift is the mean that rounding adds to each output channel, given the mean
+// of each input channel.
+func biasShift(op *tflite.Op, f *filter, scales []float32, q []int8, means []float64) []float64 {
+	w := op.Inputs[f.weights]
+	values := w.Floats()
 	shift := make([]float64, w.Shape[f.out])
 	for i, at := range eachWeight(op, f) {
-		scale := float64(w.Quant.Scale[min(at.out, len(w.Quant.Scale)-1)])
-		shift[at.out] += (scale*float64(q[i]) - float64(values[i])) * means[at.in].mean
+		scale := float64(scales[min(at.out, len(scales)-1)])
+		shift[at.out] += (scale*float64(q[i]) - float64(values[i])) * means[at.in]
 	}
 	for o, s := range shift {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
@@ -42,4 +51,30 @@ func biasShift(j *job, op *tflite.Op, f *filter, w *tflite.Tensor) []float64 {
 		}
 	}
 	return shift
+}
+
+// halfMeans returns each channel's mean over all samples, and over the first half
+// of them; the same where there is but one sample.
+func (s *tensorStats) halfMeans() (all, early []float64) {
+	all, early = make([]float64, len(s.channels)), make([]float64, len(s.channels))
+	for c, m := range s.channels {
+		all[c], early[c] = m.mean, m.mean
+		if s.early[c].n > 0 {
+			early[c] = s.early[c].mean
+		}
+	}
+	return all, early
+}
+
+// agree reports whether two halves of the inputs bear each other's shifts out, the
+// shift over all of them being the mean of both halves': whether to take one half's
+// from the other's lessens its square.
+func agree(all, early []float64) bool {
+	apart, size := 0.0, 0.0
+	for o, a := range all {
+		late := 2*a - early[o]
+		apart += float64((early[o] - late) * (early[o] - late))
+		size += float64(early[o]*early[o])/2 + float64(late*late)/2
+	}
+	return apart <= size
 }

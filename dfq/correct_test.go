@@ -23,7 +23,8 @@ func TestBiasShift(t *testing.T) {
 			j := jobAfter(t, m, stated(), "quantize weights")
 			op := j.graph.Ops[0]
 			w := op.Inputs[1]
-			got := biasShift(j, op, spec(op).filter, w)
+			means, _ := j.stats[op.Inputs[0]].halfMeans()
+			got := biasShift(op, spec(op).filter, w.Quant.Scale, j.weights[w], means)
 
 			real := j.model.Clone()
 			rounded := j.model.Clone()

@@ -71,7 +71,7 @@ func (v *channelScales) apply(j *job, b *block) {
 		s, by := j.stats[t], scales(t)
 		samePre := &s.pre[0] == &s.channels[0]
 		for c := range s.channels {
-			s.channels[c] = s.channels[c].scaled(1 / by[c])
+			s.channels[c], s.early[c] = s.channels[c].scaled(1/by[c]), s.early[c].scaled(1/by[c])
 			if !samePre {
 				s.pre[c] = s.pre[c].scaled(1 / by[c])
 			}

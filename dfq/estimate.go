@@ -18,6 +18,8 @@ type tensorStats struct {
 	channels []moments // one per channel
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; same as channels where there is none
+	early    []moments // of channels, over the first half of the samples: whether the others agree
+	joined   int       // samples
 	seen     extremes  // of each sample
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 }
@@ -186,6 +188,10 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 	if s.rows == nil {
 		s.rows = make([]float32, 0, n*len(rows))
 	}
+	if s.joined == n/2 {
+		s.early = slices.Clone(s.channels)
+	}
+	s.joined++
 	s.rows = append(s.rows, rows...)
 	s.seen.add(values)
 	for c, m := range values {
@@ -231,7 +237,7 @@ func ordered[T any](use func(T)) func(number int, result T) {
 
 const (
 	rowValues = 1 << 15 // values of a tensor that are kept, over all samples
-	leastRows = 384     // rows at least where a filter of one tap reads them
+	leastRows = 512     // rows at least where a filter of one tap reads them
 )
 
 // pointwiseInputs are the tensors whose rows are all that a filter sees.

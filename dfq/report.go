@@ -22,6 +22,9 @@ type Report struct {
 	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
 	Absorbed  int              `json:"absorbed"`  // tensors whose high biases were absorbed
 
+	// Dropped are corrections of layers that inputs held out did not bear out.
+	Dropped []DroppedCorrection `json:"corrections_dropped"`
+
 	// FloatSQNR is, for each output, how far the float graph after absorption and
 	// equalization is from the file's, in dB on made-up inputs, which flatters.
 	FloatSQNR []float64 `json:"float_sqnr_db"`
@@ -68,6 +71,14 @@ type EqualizedBlock struct {
 	GainDB  float64  `json:"gain_db"` // expected noise at the readers' outputs, before over after
 }
 
+// DroppedCorrection is a correction that one layer goes without.
+type DroppedCorrection struct {
+	Op         int    `json:"op"` // index in the file
+	Code       string `json:"code"`
+	Tensor     string `json:"tensor"`     // the op's output
+	Correction string `json:"correction"` // "sum-preserving rounding", "second-order rounding" or "bias correction"
+}
+
 // TensorReport says what was measured of a tensor and what it became.
 type TensorReport struct {
 	Name  string  `json:"name"`
@@ -84,6 +95,11 @@ func newReport(m *tflite.Model, opts *Options) *Report {
 		r.Inputs = append(r.Inputs, InputReport{Name: t.Name, Shape: t.Shape})
 	}
 	return r
+}
+
+// drop records that op goes without a correction.
+func (j *job) drop(op *tflite.Op, correction string) {
+	j.report.Dropped = append(j.report.Dropped, DroppedCorrection{j.index[op], op.Code.String(), op.Outputs[0].Name, correction})
 }
 
 // warn adds a warning, once.

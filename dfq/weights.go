@@ -3,6 +3,7 @@ package dfq
 import (
 	"iter"
 	"math"
+	"slices"
 
 	"dfq/dfq/internal/affine"
 	"dfq/tflite"
@@ -33,13 +34,43 @@ func quantizeWeights(j *job) error {
 				kernels[i] = at.in
 			}
 		}
-		q := roundWeights(values, lay, scales, !j.opts.NoCorrect, kernels)
+		j.weights[w] = roundWeights(values, lay, scales, false, nil)
 		if !j.opts.NoCorrect {
-			j.descendOp(op, f, values, q, scales)
+			j.weights[w] = j.correctRounding(op, f, values, j.weights[w], roundWeights(values, lay, scales, true, kernels), scales)
 		}
-		j.weights[w] = q
 	}
 	return nil
+}
+
+// correctRounding returns the rounding of op's weights that errs least on inputs
+// held out: to nearest, sum-preserving, or second-order from there, which is fitted
+// to the other inputs.
+func (j *job) correctRounding(op *tflite.Op, f *filter, w []float32, nearest, sums []int8, scales []float32) []int8 {
+	seen, ok := j.sightOf(op, f)
+	if !ok {
+		return sums // which needs no statistics
+	}
+	fit, held := seen.part()
+	if len(fit.rows) == 0 {
+		return sums
+	}
+	descended := slices.Clone(sums)
+	fit.descend(w, descended, scales)
+	errNearest, errSums, errDescended := held.err(w, nearest, scales), held.err(w, sums, scales), held.err(w, descended, scales)
+	if errDescended < min(errNearest, errSums) {
+		return descended
+	}
+	best := nearest
+	if errSums < errNearest {
+		best = sums
+	}
+	if !slices.Equal(best, sums) {
+		j.drop(op, "sum-preserving rounding")
+	}
+	if !slices.Equal(best, descended) {
+		j.drop(op, "second-order rounding")
+	}
+	return best
 }
 
 // filterScales returns the scales of op's weights, given its input's.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -379,6 +380,9 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	if r.Absorbed > 0 {
 		row("absorbed", "high biases of %d tensors", r.Absorbed)
 	}
+	for _, d := range countDropped(r.Dropped) {
+		row("dropped", "%s", d)
+	}
 	if len(r.FloatSQNR) > 0 && len(r.Equalized)+r.Absorbed > 0 {
 		row("float twin", "answers as the original to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
@@ -395,6 +399,19 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 			row("float", "subgraph %d, %s", s.Index, describeOp(op))
 		}
 	}
+}
+
+// countDropped says for each correction how many layers go without it.
+func countDropped(dropped []dfq.DroppedCorrection) []string {
+	layers := map[string]int{}
+	for _, d := range dropped {
+		layers[d.Correction]++
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(layers)) {
+		lines = append(lines, fmt.Sprintf("%s of %d layers, which inputs held out did not bear out", name, layers[name]))
+	}
+	return lines
 }
 
 // batchNorms says what became of arithmetic with constants, if there was any.

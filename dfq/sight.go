@@ -1,0 +1,123 @@
+package dfq
+
+import (
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"dfq/tflite"
+)
+
+// sight is some of what a filter sees: one row for each of some places, values of
+// the real domain, the samples in order.
+type sight struct {
+	rows  []float32 // [row][width]
+	width int
+	// channels is 0 where every output sees whole rows; of a depthwise filter, whose
+	// rows are [tap][channel], the number of channels.
+	channels int
+}
+
+// sightOf returns what op's filter sees, if that was kept.
+func (j *job) sightOf(op *tflite.Op, f *filter) (sight, bool) {
+	in, w := op.Inputs[f.input], op.Inputs[f.weights]
+	channels, outputs := channelCount(in), w.Shape[f.out]
+	k := w.Len() / outputs
+	patches := j.patches[op]
+	switch {
+	case f == depthwise && len(patches) > 0:
+		return sight{patches, k * channels, channels}, true
+	case f == depthwise || k > largestPatch:
+		return sight{}, false // H would have k² entries
+	case f == conv && len(patches) > 0 && k == w.Shape[1]*w.Shape[2]*channels:
+		return sight{rows: patches, width: k}, true
+	case (f == conv || f == dense) && k == channels && len(j.stats[in].rows) > 0:
+		return sight{rows: j.stats[in].rows, width: k}, true
+	}
+	return sight{}, false
+}
+
+// part holds the rows of the last samples back from the others: a quarter.
+func (s sight) part() (fit, held sight) {
+	at := len(s.rows) / s.width * 3 / 4 * s.width
+	fit, held = s, s
+	fit.rows, held.rows = s.rows[:at], s.rows[at:]
+	return fit, held
+}
+
+// descend improves a rounding q of weights w by what the filter sees.
+func (s sight) descend(w []float32, q []int8, scales []float32) {
+	if s.channels == 0 {
+		descend(w, q, scales, secondMoments(s.rows, s.width), s.width)
+		return
+	}
+	s.eachChannel(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
+		descend(w, q, scales, secondMoments(rows, k), k)
+	})
+}
+
+// err is the squared error that a rounding adds to the outputs, summed over them,
+// the part of the mean that counts in H with it.
+func (s sight) err(w []float32, q []int8, scales []float32) float64 {
+	if s.channels == 0 {
+		return roundingError(s.rows, w, q, scales, s.width)
+	}
+	sum := 0.0
+	s.eachChannel(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
+		sum += roundingError(rows, w, q, scales, k)
+	})
+	return sum
+}
+
+// eachChannel cuts a depthwise filter, w [tap][output], into one filter for each
+// input channel, [output][tap], and what that sees. Changes to q are kept.
+func (s sight) eachChannel(w []float32, q []int8, scales []float32, visit func(rows, w []float32, q []int8, scales []float32, k int)) {
+	taps := s.width / s.channels
+	outputs := len(w) / taps
+	each := outputs / s.channels // depth multiplier
+	rows := make([]float32, len(s.rows)/s.channels)
+	cw, cq, cs := make([]float32, each*taps), make([]int8, each*taps), scales
+	for c := range s.channels {
+		for i := range rows {
+			rows[i] = s.rows[i*s.channels+c]
+		}
+		for m := range each {
+			for t := range taps {
+				cw[m*taps+t], cq[m*taps+t] = w[t*outputs+c*each+m], q[t*outputs+c*each+m]
+			}
+		}
+		if len(scales) > 1 {
+			cs = scales[c*each:][:each]
+		}
+		visit(rows, cw, cq, cs, taps)
+		for m := range each {
+			for t := range taps {
+				q[t*outputs+c*each+m] = cq[m*taps+t]
+			}
+		}
+	}
+}
+
+// roundingError is the expected square of (s·q − w)·x over the rows x, all but
+// keepMean of its squared mean left out, summed over outputs. w is [output][k].
+func roundingError(rows, w []float32, q []int8, scales []float32, k int) float64 {
+	outputs, n := len(w)/k, len(rows)/k
+	e := make([]float32, len(w))
+	for i, x := range w {
+		e[i] = scales[min(i/k, len(scales)-1)]*float32(q[i]) - x
+	}
+	y := make([]float32, outputs*n)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1,
+		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: e},
+		blas32.General{Rows: n, Cols: k, Stride: k, Data: rows}, 0,
+		blas32.General{Rows: outputs, Cols: n, Stride: n, Data: y})
+	total := 0.0
+	for o := range outputs {
+		sum, square := 0.0, 0.0
+		for _, v := range y[o*n:][:n] {
+			sum += float64(v)
+			square += float64(float64(v) * float64(v))
+		}
+		total += (square - float64((1-keepMean)*sum*sum)/float64(n)) / float64(n)
+	}
+	return total
+}

@@ -1,0 +1,172 @@
+package dfq
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	. "dfq/tflite/tflitetest"
+)
+
+// The error of a rounding is what it adds to the outputs, row by row: computed here
+// one product at a time from the definition of each filter.
+func TestSightErr(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	const taps, channels, multiplier, n = 3, 4, 2, 10
+	for _, depthwise := range []bool{false, true} {
+		s := sight{rows: make([]float32, n*taps*channels), width: taps * channels}
+		outputs, k := 5, taps*channels
+		if depthwise {
+			s.channels, outputs, k = channels, channels*multiplier, taps
+		}
+		for i := range s.rows {
+			s.rows[i] = float32(1 + r.NormFloat64())
+		}
+		w, q, scales := make([]float32, outputs*k), make([]int8, outputs*k), make([]float32, outputs)
+		for o := range scales {
+			scales[o] = float32(0.1 + r.Float64())
+		}
+		for i := range w {
+			w[i], q[i] = float32(r.NormFloat64()), int8(r.IntN(7)-3)
+		}
+		want := 0.0
+		for o := range outputs {
+			var y []float64
+			for i := range n {
+				sum := 0.0
+				for tap := range taps {
+					for c := range channels {
+						at := o*k + tap*channels + c
+						if depthwise {
+							if c != o/multiplier {
+								continue
+							}
+							at = tap*outputs + o
+						}
+						sum += (float64(scales[o])*float64(q[at]) - float64(w[at])) * float64(s.rows[i*s.width+tap*channels+c])
+					}
+				}
+				y = append(y, sum)
+			}
+			mean, variance := 0.0, 0.0
+			for _, v := range y {
+				mean += v / n
+			}
+			for _, v := range y {
+				variance += (v - mean) * (v - mean) / n
+			}
+			want += variance + keepMean*mean*mean
+		}
+		if got := s.err(w, q, scales); math.Abs(got-want) > 1e-4*want {
+			t.Errorf("depthwise %v: %g, want %g", depthwise, got, want)
+		}
+	}
+}
+
+// Second-order rounding is taken where inputs it was not fitted to bear it out, and
+// dropped, with a word in the report, where they are of another kind.
+func TestRoundingIsTakenOnEvidence(t *testing.T) {
+	const k, outputs, n = 8, 4, 400
+	m := Chain(Input(1, 1, 1, k), Conv(outputs, 1, Valid))
+	for _, alike := range []bool{true, false} {
+		j := jobAfter(t, m, stated(), "assign ranges")
+		op := j.graph.Ops[0]
+		f, w := spec(op).filter, op.Inputs[1]
+		r := rand.New(rand.NewPCG(7, 3))
+		rows := make([]float32, n*k)
+		for i := range n {
+			common := r.NormFloat64()
+			for c := range k {
+				sign := 1.0 // channels that rise together
+				if !alike && i >= n*3/4 {
+					sign = float64(1 - 2*(c%2)) // among the rows held out: against each other
+				}
+				rows[i*k+c] = float32(3*sign*common + 0.1*r.NormFloat64())
+			}
+		}
+		j.stats[op.Inputs[0]].rows = rows
+		scales := make([]float32, outputs)
+		for o := range scales {
+			scales[o] = 0.1
+		}
+		lay := layoutOf(w, f.out)
+		nearest := roundWeights(w.Floats(), lay, scales, false, nil)
+		got := j.correctRounding(op, f, w.Floats(), nearest, slices.Clone(nearest), scales)
+		if dropped := len(j.report.Dropped) > 0; dropped == alike {
+			t.Errorf("alike %v: dropped %v", alike, j.report.Dropped)
+		}
+		if alike == slices.Equal(got, nearest) {
+			t.Errorf("alike %v: second-order rounding taken: %v", alike, alike)
+		}
+		if !alike {
+			if d := j.report.Dropped[0]; d.Correction != "second-order rounding" || d.Op != 0 || d.Tensor != op.Outputs[0].Name {
+				t.Errorf("reported as %+v", d)
+			}
+		}
+	}
+}
+
+// Two halves that say the same bear a correction out, two that contradict each other
+// do not, and one that says nothing new never stands in the way.
+func TestHalvesAgree(t *testing.T) {
+	for _, c := range []struct {
+		early, late []float64
+		want        bool
+	}{
+		{[]float64{1, -2}, []float64{1.1, -1.8}, true},
+		{[]float64{1, -2}, []float64{-1, 2}, false},
+		{[]float64{1, 0}, []float64{0, 1}, false}, // nothing in common: each adds to the other's
+		{[]float64{1}, []float64{0.1}, false},
+		{[]float64{0, 0}, []float64{0, 0}, true},
+	} {
+		all := make([]float64, len(c.early))
+		for o := range all {
+			all[o] = (c.early[o] + c.late[o]) / 2
+		}
+		if got := agree(all, c.early); got != c.want {
+			t.Errorf("%v and %v: %v", c.early, c.late, got)
+		}
+	}
+}
+
+// A bias is left as it is where the halves of the inputs disagree, and the report
+// says so.
+func TestBiasCorrectionIsTakenOnEvidence(t *testing.T) {
+	m := Chain(Input(1, 6, 6, 4), Conv(6, 3, Valid))
+	for _, alike := range []bool{true, false} {
+		j := jobAfter(t, m, stated(), "quantize weights")
+		op := j.graph.Ops[0]
+		s := j.stats[op.Inputs[0]]
+		for c := range s.channels {
+			s.channels[c].mean, s.early[c].mean = 0.5, 0.55
+			if !alike {
+				s.early[c].mean = 5 // the late half: −4
+			}
+		}
+		before := op.Inputs[2].Floats()
+		if err := correctBiases(j); err != nil {
+			t.Fatal(err)
+		}
+		if kept := slices.Equal(before, op.Inputs[2].Floats()); kept == alike {
+			t.Errorf("alike %v: bias left as it was: %v", alike, kept)
+		}
+		if dropped := len(j.report.Dropped) > 0; dropped == alike {
+			t.Errorf("alike %v: %v", alike, j.report.Dropped)
+		}
+	}
+}
+
+// early holds the first half of the samples, whatever order they were run in.
+func TestEarlyMoments(t *testing.T) {
+	s := newTensorStats(1, false)
+	for i := range 4 {
+		s.join([]moments{{n: 1, mean: float64(i)}}, nil, []float32{float32(i)}, 4)
+	}
+	if m := s.early[0]; m.n != 2 || m.mean != 0.5 {
+		t.Errorf("early: %+v", m)
+	}
+	if m := s.channels[0]; m.n != 4 || m.mean != 1.5 {
+		t.Errorf("all: %+v", m)
+	}
+}
