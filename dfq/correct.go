@@ -20,9 +20,9 @@ func correctBiases(j *job) error {
 			continue
 		}
 		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
-		means, early := j.stats[op.Inputs[f.input]].halfMeans()
+		means, early, share := j.stats[op.Inputs[f.input]].earlyMeans()
 		shift := biasShift(op, f, w.Quant.Scale, j.weights[w], means)
-		if !agree(shift, biasShift(op, f, w.Quant.Scale, j.weights[w], early)) {
+		if !agree(shift, biasShift(op, f, w.Quant.Scale, j.weights[w], early), share) {
 			j.drop(op, "bias correction")
 			continue
 		}
@@ -53,26 +53,26 @@ func biasShift(op *tflite.Op, f *filter, scales []float32, q []int8, means []flo
 	return shift
 }
 
-// halfMeans returns each channel's mean over all samples, and over the first half
-// of them; the same where there is but one sample.
-func (s *tensorStats) halfMeans() (all, early []float64) {
+// earlyMeans returns each channel's mean over all samples, and over the first half
+// of them, which are a share of all values. Of one sample, both are the same.
+func (s *tensorStats) earlyMeans() (all, early []float64, share float64) {
 	all, early = make([]float64, len(s.channels)), make([]float64, len(s.channels))
 	for c, m := range s.channels {
 		all[c], early[c] = m.mean, m.mean
-		if s.early[c].n > 0 {
-			early[c] = s.early[c].mean
+		if e := s.early[c]; e.n > 0 {
+			early[c], share = e.mean, e.n/m.n
 		}
 	}
-	return all, early
+	return all, early, share
 }
 
-// agree reports whether two halves of the inputs bear each other's shifts out, the
-// shift over all of them being the mean of both halves': whether to take one half's
-// from the other's lessens its square.
-func agree(all, early []float64) bool {
+// agree reports whether two halves of the inputs bear each other's shifts out: whether
+// to take one half's from the other's lessens its square. The shift over all inputs is
+// the mean of both, the early half's weighed by its share.
+func agree(all, early []float64, share float64) bool {
 	apart, size := 0.0, 0.0
 	for o, a := range all {
-		late := 2*a - early[o]
+		late := (a - float64(share*early[o])) / (1 - share)
 		apart += float64((early[o] - late) * (early[o] - late))
 		size += float64(early[o]*early[o])/2 + float64(late*late)/2
 	}

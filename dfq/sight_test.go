@@ -120,12 +120,14 @@ func TestHalvesAgree(t *testing.T) {
 		{[]float64{1}, []float64{0.1}, false},
 		{[]float64{0, 0}, []float64{0, 0}, true},
 	} {
-		all := make([]float64, len(c.early))
-		for o := range all {
-			all[o] = (c.early[o] + c.late[o]) / 2
-		}
-		if got := agree(all, c.early); got != c.want {
-			t.Errorf("%v and %v: %v", c.early, c.late, got)
+		for _, share := range []float64{1. / 3, 0.5} {
+			all := make([]float64, len(c.early))
+			for o := range all {
+				all[o] = share*c.early[o] + (1-share)*c.late[o]
+			}
+			if got := agree(all, c.early, share); got != c.want {
+				t.Errorf("%v and %v, %.1f of all: %v", c.early, c.late, share, got)
+			}
 		}
 	}
 }

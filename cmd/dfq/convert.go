@@ -409,7 +409,7 @@ func countDropped(dropped []dfq.DroppedCorrection) []string {
 	}
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(layers)) {
-		lines = append(lines, fmt.Sprintf("%s of %d layers, which inputs held out did not bear out", name, layers[name]))
+		lines = append(lines, fmt.Sprintf("%s, in %d of the layers: inputs held out did not bear it out", name, layers[name]))
 	}
 	return lines
 }
