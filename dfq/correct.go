@@ -43,7 +43,7 @@ func biasShift(op *tflite.Op, f *filter, scales []float32, q []int8, means []flo
 	shift := make([]float64, w.Shape[f.out])
 	for i, at := range eachWeight(op, f) {
 		scale := float64(scales[min(at.out, len(scales)-1)])
-		shift[at.out] += (scale*float64(q[i]) - float64(values[i])) * means[at.in]
+		shift[at.out] += float64((scale*float64(q[i]) - float64(values[i])) * means[at.in]) // scale times q is exact
 	}
 	for o, s := range shift {
 		if math.IsNaN(s) || math.IsInf(s, 0) {

@@ -99,11 +99,12 @@ func (s sight) eachChannel(w []float32, q []int8, scales []float32, visit func(r
 
 // roundingError is the expected square of (s·q − w)·x over the rows x, all but
 // keepMean of its squared mean left out, summed over outputs. w is [output][k].
+// Products are rounded before they are summed, on every processor.
 func roundingError(rows, w []float32, q []int8, scales []float32, k int) float64 {
 	outputs, n := len(w)/k, len(rows)/k
 	e := make([]float32, len(w))
 	for i, x := range w {
-		e[i] = scales[min(i/k, len(scales)-1)]*float32(q[i]) - x
+		e[i] = float32(scales[min(i/k, len(scales)-1)]*float32(q[i])) - x
 	}
 	y := make([]float32, outputs*n)
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1,
