@@ -28,7 +28,9 @@ func roundWeights(w []float32, l layout, scales []float32, sums bool, kernels []
 		v := float64(x) / float64(scales[min(o, len(scales)-1)])
 		r := math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, math.Round(v)))
 		q[i], e[i] = int8(r), r-v
-		byOutput[o] = append(byOutput[o], i)
+		if sums {
+			byOutput[o] = append(byOutput[o], i)
+		}
 	}
 	if !sums {
 		return q
