@@ -134,14 +134,7 @@ func addToBias(bias *tflite.Tensor, by []float64, sign float64) {
 
 // shift follows x' = x − c in the statistics.
 func (s *tensorStats) shift(c []float64) {
-	separate := &s.pre[0] != &s.channels[0]
-	for i := range s.channels {
-		s.channels[i], s.early[i] = s.channels[i].shifted(c[i]), s.early[i].shifted(c[i])
-		if separate {
-			s.pre[i] = s.pre[i].shifted(c[i])
-		}
-	}
-	s.lo, s.hi = bounds(s.channels)
+	s.change(func(i int, m moments) moments { return m.shifted(c[i]) })
 	s.seen.apply(len(c), func(i int, x float64) float64 { return x - c[i] })
 	for i := range s.rows {
 		s.rows[i] -= float32(c[i%len(c)])

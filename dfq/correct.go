@@ -20,9 +20,10 @@ func correctBiases(j *job) error {
 			continue
 		}
 		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
-		means, early, share := j.stats[op.Inputs[f.input]].earlyMeans()
-		shift := biasShift(op, f, w.Quant.Scale, j.weights[w], means)
-		if !agree(shift, biasShift(op, f, w.Quant.Scale, j.weights[w], early), share) {
+		in := j.stats[op.Inputs[f.input]]
+		shift := biasShift(op, f, j.weights[w], in.channels)
+		early, share := biasShift(op, f, j.weights[w], in.early), in.early[0].n/in.channels[0].n
+		if share > 0 && !agree(shift, early, share) { // 0: there is but one sample
 			j.drop(op, "bias correction")
 			continue
 		}
@@ -35,15 +36,15 @@ func correctBiases(j *job) error {
 	return nil
 }
 
-// biasShift is the mean that rounding adds to each output channel, given the mean
+// biasShift is the mean that rounding adds to each output channel, given the moments
 // of each input channel.
-func biasShift(op *tflite.Op, f *filter, scales []float32, q []int8, means []float64) []float64 {
+func biasShift(op *tflite.Op, f *filter, q []int8, in []moments) []float64 {
 	w := op.Inputs[f.weights]
-	values := w.Floats()
+	values, scales := w.Floats(), w.Quant.Scale
 	shift := make([]float64, w.Shape[f.out])
 	for i, at := range eachWeight(op, f) {
 		scale := float64(scales[min(at.out, len(scales)-1)])
-		shift[at.out] += float64((scale*float64(q[i]) - float64(values[i])) * means[at.in]) // scale times q is exact
+		shift[at.out] += float64((scale*float64(q[i]) - float64(values[i])) * in[at.in].mean) // scale times q is exact
 	}
 	for o, s := range shift {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
@@ -51,19 +52,6 @@ func biasShift(op *tflite.Op, f *filter, scales []float32, q []int8, means []flo
 		}
 	}
 	return shift
-}
-
-// earlyMeans returns each channel's mean over all samples, and over the first half
-// of them, which are a share of all values. Of one sample, both are the same.
-func (s *tensorStats) earlyMeans() (all, early []float64, share float64) {
-	all, early = make([]float64, len(s.channels)), make([]float64, len(s.channels))
-	for c, m := range s.channels {
-		all[c], early[c] = m.mean, m.mean
-		if e := s.early[c]; e.n > 0 {
-			early[c], share = e.mean, e.n/m.n
-		}
-	}
-	return all, early, share
 }
 
 // agree reports whether two halves of the inputs bear each other's shifts out: whether

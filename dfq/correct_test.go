@@ -23,8 +23,7 @@ func TestBiasShift(t *testing.T) {
 			j := jobAfter(t, m, stated(), "quantize weights")
 			op := j.graph.Ops[0]
 			w := op.Inputs[1]
-			means, _, _ := j.stats[op.Inputs[0]].earlyMeans()
-			got := biasShift(op, spec(op).filter, w.Quant.Scale, j.weights[w], means)
+			got := biasShift(op, spec(op).filter, j.weights[w], j.stats[op.Inputs[0]].channels)
 
 			real := j.model.Clone()
 			rounded := j.model.Clone()

@@ -69,14 +69,7 @@ func (v *channelScales) apply(j *job, b *block) {
 	for _, t := range b.tensors {
 		mine[t] = true
 		s, by := j.stats[t], scales(t)
-		samePre := &s.pre[0] == &s.channels[0]
-		for c := range s.channels {
-			s.channels[c], s.early[c] = s.channels[c].scaled(1/by[c]), s.early[c].scaled(1/by[c])
-			if !samePre {
-				s.pre[c] = s.pre[c].scaled(1 / by[c])
-			}
-		}
-		s.lo, s.hi = bounds(s.channels)
+		s.change(func(c int, m moments) moments { return m.scaled(1 / by[c]) })
 		s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / by[c] })
 		divide(s.rows, by)
 	}

@@ -19,7 +19,6 @@ type tensorStats struct {
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; same as channels where there is none
 	early    []moments // of channels, over the first half of the samples: whether the others agree
-	joined   int       // samples
 	seen     extremes  // of each sample
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 }
@@ -188,10 +187,9 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 	if s.rows == nil {
 		s.rows = make([]float32, 0, n*len(rows))
 	}
-	if s.joined == n/2 {
+	if len(s.seen.lows) == n/2*len(s.channels) {
 		s.early = slices.Clone(s.channels)
 	}
-	s.joined++
 	s.rows = append(s.rows, rows...)
 	s.seen.add(values)
 	for c, m := range values {
@@ -200,6 +198,20 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 	for c, m := range pre {
 		s.pre[c] = s.pre[c].join(m)
 	}
+}
+
+// change maps the moments of each channel, also those before the activation.
+func (s *tensorStats) change(f func(c int, m moments) moments) {
+	sets := [][]moments{s.channels, s.early}
+	if &s.pre[0] != &s.channels[0] {
+		sets = append(sets, s.pre)
+	}
+	for _, set := range sets {
+		for c, m := range set {
+			set[c] = f(c, m)
+		}
+	}
+	s.lo, s.hi = bounds(s.channels)
 }
 
 // share is, per channel, how many of some values meet a condition.

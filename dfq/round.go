@@ -7,7 +7,17 @@ import (
 	"dfq/dfq/internal/affine"
 )
 
-// roundWeights rounds a filter to int8 so that the rounding errors of each
+// roundNearest rounds a filter to int8, every weight to its nearest integer.
+func roundNearest(w []float32, l layout, scales []float32) []int8 {
+	q := make([]int8, len(w))
+	for i, x := range w {
+		v := float64(x) / float64(scales[min(l.channel(i), len(scales)-1)])
+		q[i] = int8(math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, math.Round(v))))
+	}
+	return q
+}
+
+// preserveSums changes a rounding to nearest so that the rounding errors of each
 // kernel, and then of each output channel, sum to about 0: rounding then shifts
 // no output by a constant part of its input. It needs no statistics.
 //
@@ -15,25 +25,16 @@ import (
 // Hessian Approximation", ICLR 2022, its kernel-wise and channel-wise steps.
 // What is flipped are the weights that were nearest to the other integer.
 //
-// Without sums every weight goes to its nearest integer.
-//
 // kernels has the number of each element's kernel: the taps that one output
 // channel has on one input channel; nil where each has one tap.
-func roundWeights(w []float32, l layout, scales []float32, sums bool, kernels []int) []int8 {
-	q := make([]int8, len(w))
+func preserveSums(nearest []int8, w []float32, l layout, scales []float32, kernels []int) []int8 {
+	q := slices.Clone(nearest)
 	e := make([]float64, len(w)) // q − w in steps
 	byOutput := make([][]int, l.channels)
 	for i, x := range w {
 		o := l.channel(i)
-		v := float64(x) / float64(scales[min(o, len(scales)-1)])
-		r := math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, math.Round(v)))
-		q[i], e[i] = int8(r), r-v
-		if sums {
-			byOutput[o] = append(byOutput[o], i)
-		}
-	}
-	if !sums {
-		return q
+		e[i] = float64(q[i]) - float64(x)/float64(scales[min(o, len(scales)-1)])
+		byOutput[o] = append(byOutput[o], i)
 	}
 	for _, elements := range byOutput {
 		if kernels == nil {

@@ -40,8 +40,8 @@ func TestRoundedSums(t *testing.T) {
 		for i := range of {
 			of[i] = i % l.inner / taps
 		}
-		q := roundWeights(w, l, scales, true, of)
-		nearest := roundWeights(w, l, scales, false, nil)
+		q := preserveSums(roundNearest(w, l, scales), w, l, scales, of)
+		nearest := roundNearest(w, l, scales)
 		for o := range outputs {
 			var all []int
 			for k := range kernels {
@@ -98,7 +98,7 @@ func TestRoundingStaysInTheNarrowRange(t *testing.T) {
 		for i := range w {
 			w[i] *= sign
 		}
-		q := roundWeights(w, layout{1, 64}, []float32{1}, true, make([]int, len(w)))
+		q := preserveSums(roundNearest(w, layout{1, 64}, []float32{1}), w, layout{1, 64}, []float32{1}, make([]int, len(w)))
 		sum := 0.0
 		for i, x := range q {
 			if x < -affine.QMaxWeight || x > affine.QMaxWeight {
@@ -143,7 +143,7 @@ func TestDescent(t *testing.T) {
 			}
 		}
 		h := secondMoments(rows, k)
-		q := roundWeights(w, l, scales, false, nil)
+		q := roundNearest(w, l, scales)
 		before := quadratic(w, q, scales, h, k)
 		descend(w, q, scales, h, k)
 		after := quadratic(w, q, scales, h, k)

@@ -27,36 +27,45 @@ func quantizeWeights(j *job) error {
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		var kernels []int
-		if len(w.Shape) == 4 && w.Shape[1]*w.Shape[2] > 1 {
-			kernels = make([]int, len(values))
-			for i, at := range eachWeight(op, f) {
-				kernels[i] = at.in
-			}
-		}
-		j.weights[w] = roundWeights(values, lay, scales, false, nil)
+		j.weights[w] = roundNearest(values, lay, scales)
 		if !j.opts.NoCorrect {
-			j.weights[w] = j.correctRounding(op, f, values, j.weights[w], roundWeights(values, lay, scales, true, kernels), scales)
+			sums := preserveSums(j.weights[w], values, lay, scales, kernelsOf(op, f))
+			j.weights[w] = j.correctRounding(op, f, j.weights[w], sums)
 		}
 	}
 	return nil
 }
 
+// kernelsOf numbers the kernels of a filter by the channel they read, element by
+// element; nil where each has one tap.
+func kernelsOf(op *tflite.Op, f *filter) []int {
+	w := op.Inputs[f.weights]
+	if len(w.Shape) != 4 || w.Shape[1]*w.Shape[2] == 1 {
+		return nil
+	}
+	kernels := make([]int, w.Len())
+	for i, at := range eachWeight(op, f) {
+		kernels[i] = at.in
+	}
+	return kernels
+}
+
 // correctRounding returns the rounding of op's weights that errs least on inputs
 // held out: to nearest, sum-preserving, or second-order from there, which is fitted
 // to the other inputs.
-func (j *job) correctRounding(op *tflite.Op, f *filter, w []float32, nearest, sums []int8, scales []float32) []int8 {
-	seen, ok := j.sightOf(op, f)
+func (j *job) correctRounding(op *tflite.Op, f *filter, nearest, sums []int8) []int8 {
+	in, ok := j.filterInputOf(op, f)
 	if !ok {
 		return sums // which needs no statistics
 	}
-	fit, held := seen.part()
+	fit, held := in.part()
 	if len(fit.rows) == 0 {
 		return sums
 	}
+	w, scales := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Quant.Scale
 	descended := slices.Clone(sums)
 	fit.descend(w, descended, scales)
-	errNearest, errSums, errDescended := held.err(w, nearest, scales), held.err(w, sums, scales), held.err(w, descended, scales)
+	errNearest, errSums, errDescended := held.squaredError(w, nearest, scales), held.squaredError(w, sums, scales), held.squaredError(w, descended, scales)
 	if errDescended < min(errNearest, errSums) {
 		return descended
 	}

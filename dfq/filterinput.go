@@ -7,70 +7,67 @@ import (
 	"dfq/tflite"
 )
 
-// sight is some of what a filter sees: one row for each of some places, values of
+// filterInput is some of what a filter reads: one row for each of some places, values of
 // the real domain, the samples in order.
-type sight struct {
+type filterInput struct {
 	rows  []float32 // [row][width]
 	width int
-	// channels is 0 where every output sees whole rows; of a depthwise filter, whose
+	// channels is 0 where every output reads whole rows; of a depthwise filter, whose
 	// rows are [tap][channel], the number of channels.
 	channels int
 }
 
-// sightOf returns what op's filter sees, if that was kept.
-func (j *job) sightOf(op *tflite.Op, f *filter) (sight, bool) {
+// filterInputOf returns what op's filter reads, if that was kept.
+func (j *job) filterInputOf(op *tflite.Op, f *filter) (filterInput, bool) {
 	in, w := op.Inputs[f.input], op.Inputs[f.weights]
 	channels, outputs := channelCount(in), w.Shape[f.out]
 	k := w.Len() / outputs
 	patches := j.patches[op]
 	switch {
 	case f == depthwise && len(patches) > 0:
-		return sight{patches, k * channels, channels}, true
-	case f == depthwise || k > largestPatch:
-		return sight{}, false // H would have k² entries
+		return filterInput{patches, k * channels, channels}, true
+	case f != depthwise && k > largestPatch:
+		return filterInput{}, false
 	case f == conv && len(patches) > 0 && k == w.Shape[1]*w.Shape[2]*channels:
-		return sight{rows: patches, width: k}, true
+		return filterInput{rows: patches, width: k}, true
 	case (f == conv || f == dense) && k == channels && len(j.stats[in].rows) > 0:
-		return sight{rows: j.stats[in].rows, width: k}, true
+		return filterInput{rows: j.stats[in].rows, width: k}, true
 	}
-	return sight{}, false
+	return filterInput{}, false
 }
 
 // part holds the rows of the last samples back from the others: a quarter.
-func (s sight) part() (fit, held sight) {
+func (s filterInput) part() (fit, held filterInput) {
 	at := len(s.rows) / s.width * 3 / 4 * s.width
 	fit, held = s, s
 	fit.rows, held.rows = s.rows[:at], s.rows[at:]
 	return fit, held
 }
 
-// descend improves a rounding q of weights w by what the filter sees.
-func (s sight) descend(w []float32, q []int8, scales []float32) {
-	if s.channels == 0 {
-		descend(w, q, scales, secondMoments(s.rows, s.width), s.width)
-		return
-	}
-	s.eachChannel(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
+// descend improves a rounding q of weights w by what the filter reads.
+func (s filterInput) descend(w []float32, q []int8, scales []float32) {
+	s.eachFilter(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
 		descend(w, q, scales, secondMoments(rows, k), k)
 	})
 }
 
-// err is the squared error that a rounding adds to the outputs, summed over them,
-// the part of the mean that counts in H with it.
-func (s sight) err(w []float32, q []int8, scales []float32) float64 {
-	if s.channels == 0 {
-		return roundingError(s.rows, w, q, scales, s.width)
-	}
+// squaredError is what a rounding adds to the outputs, squared and summed over them.
+func (s filterInput) squaredError(w []float32, q []int8, scales []float32) float64 {
 	sum := 0.0
-	s.eachChannel(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
-		sum += roundingError(rows, w, q, scales, k)
+	s.eachFilter(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
+		sum += squaredError(rows, w, q, scales, k)
 	})
 	return sum
 }
 
-// eachChannel cuts a depthwise filter, w [tap][output], into one filter for each
-// input channel, [output][tap], and what that sees. Changes to q are kept.
-func (s sight) eachChannel(w []float32, q []int8, scales []float32, visit func(rows, w []float32, q []int8, scales []float32, k int)) {
+// eachFilter visits a filter whose outputs all read whole rows, w [output][k]. A
+// depthwise one, w [tap][output], it cuts into one such filter for each input
+// channel, [output][tap], and what that reads. Changes to q are kept.
+func (s filterInput) eachFilter(w []float32, q []int8, scales []float32, visit func(rows, w []float32, q []int8, scales []float32, k int)) {
+	if s.channels == 0 {
+		visit(s.rows, w, q, scales, s.width)
+		return
+	}
 	taps := s.width / s.channels
 	outputs := len(w) / taps
 	each := outputs / s.channels // depth multiplier
@@ -97,10 +94,10 @@ func (s sight) eachChannel(w []float32, q []int8, scales []float32, visit func(r
 	}
 }
 
-// roundingError is the expected square of (s·q − w)·x over the rows x, all but
+// squaredError is the expected square of (s·q − w)·x over the rows x, all but
 // keepMean of its squared mean left out, summed over outputs. w is [output][k].
 // Products are rounded before they are summed, on every processor.
-func roundingError(rows, w []float32, q []int8, scales []float32, k int) float64 {
+func squaredError(rows, w []float32, q []int8, scales []float32, k int) float64 {
 	outputs, n := len(w)/k, len(rows)/k
 	e := make([]float32, len(w))
 	for i, x := range w {

@@ -6,16 +6,17 @@ import (
 	"slices"
 	"testing"
 
+	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
 )
 
 // The error of a rounding is what it adds to the outputs, row by row: computed here
 // one product at a time from the definition of each filter.
-func TestSightErr(t *testing.T) {
+func TestSquaredError(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 1))
 	const taps, channels, multiplier, n = 3, 4, 2, 10
 	for _, depthwise := range []bool{false, true} {
-		s := sight{rows: make([]float32, n*taps*channels), width: taps * channels}
+		s := filterInput{rows: make([]float32, n*taps*channels), width: taps * channels}
 		outputs, k := 5, taps*channels
 		if depthwise {
 			s.channels, outputs, k = channels, channels*multiplier, taps
@@ -58,7 +59,7 @@ func TestSightErr(t *testing.T) {
 			}
 			want += variance + keepMean*mean*mean
 		}
-		if got := s.err(w, q, scales); math.Abs(got-want) > 1e-4*want {
+		if got := s.squaredError(w, q, scales); math.Abs(got-want) > 1e-4*want {
 			t.Errorf("depthwise %v: %g, want %g", depthwise, got, want)
 		}
 	}
@@ -91,8 +92,9 @@ func TestRoundingIsTakenOnEvidence(t *testing.T) {
 			scales[o] = 0.1
 		}
 		lay := layoutOf(w, f.out)
-		nearest := roundWeights(w.Floats(), lay, scales, false, nil)
-		got := j.correctRounding(op, f, w.Floats(), nearest, slices.Clone(nearest), scales)
+		w.Quant = &tflite.Quantization{Scale: scales}
+		nearest := roundNearest(w.Floats(), lay, scales)
+		got := j.correctRounding(op, f, nearest, slices.Clone(nearest))
 		if dropped := len(j.report.Dropped) > 0; dropped == alike {
 			t.Errorf("alike %v: dropped %v", alike, j.report.Dropped)
 		}
