@@ -122,6 +122,7 @@ func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
 // noFill: int16 activations have steps enough.
 func noFill(o *Options) bool    { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
+func keepPools(o *Options) bool { return o.NoEqualize || o.Activations == Int16 }
 func noTarget(o *Options) bool  { return o.Target == "" }
 func keepReLU6(o *Options) bool { return !o.RelaxReLU6 }
 func noAbsorb(o *Options) bool  { return !o.Absorb }
@@ -140,6 +141,7 @@ var passes = [...]pass{
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
 	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},           // per-channel weights: small channels up, for the activations' sake
 	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
+	{name: "average by mean", run: averageByMean, skip: keepPools},            // pools over whole images whose averages need steps of their own
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor

@@ -45,6 +45,11 @@ type opSpec struct {
 	// nil: values that are only moved keep it, functions of a value have their slope.
 	noise func(j *job, op *tflite.Op, k int) func(channel int) float64
 
+	// saturates is the range of input 0 outside of which the output stays the same, to
+	// less than a step; output is that beyond which nobody looks at the output. nil:
+	// there is none.
+	saturates func(j *job, op *tflite.Op, output Range) Range
+
 	// stays says why an op stays float although kernels with int8 tensors exist.
 	stays string
 }
@@ -137,24 +142,24 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), int16: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free},
-	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1))},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6)},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1)},
+	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1)},
 	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
-	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep},
+	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1))},
 	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free},
 	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free},
 	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free},
 	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free},
 	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free},
-	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128)},
-	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0)},
-	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127)},
+	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5)},
+	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: belowLargest(6.5)},
+	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0), saturates: flatBeyond(-3.5, 3.5)},
+	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127), saturates: belowLargest(16)},
 	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
 	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: stacked},
@@ -170,10 +175,10 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros},
 	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same},
 	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), int16: v(3, "2.12.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened},
-	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: lastStays},
+	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened, saturates: asOutput},
+	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened, saturates: asOutput},
+	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened, saturates: asOutput},
+	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: lastStays, saturates: asOutput},
 	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", wide}, {4, "2.4.0", nil}}, scale: same, channels: overSpace},
 	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, int16: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.4.0", wide}, {1, "2.4.0", nil}}, scale: same, channels: strided},
 	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", batchedGather}, {4, "2.4.0", nil}}, scale: same, channels: gathered},
