@@ -55,8 +55,10 @@ type Options struct {
 
 	Ranges RangeRule // of int8 activations
 
-	NoEqualize bool // leave out scaling channels against each other: cross-layer equalization
+	NoEqualize bool // leave out scaling channels against each other, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
+
+	Thorough bool // correct biases layer by layer too: several times as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
@@ -121,12 +123,13 @@ type pass struct {
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
 // noFill: int16 activations have steps enough.
-func noFill(o *Options) bool    { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
-func keepPools(o *Options) bool { return o.NoEqualize || o.Activations == Int16 }
-func noTarget(o *Options) bool  { return o.Target == "" }
-func keepReLU6(o *Options) bool { return !o.RelaxReLU6 }
-func noAbsorb(o *Options) bool  { return !o.Absorb }
-func noCorrect(o *Options) bool { return o.NoCorrect }
+func noFill(o *Options) bool     { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
+func keepPools(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
+func noTarget(o *Options) bool   { return o.Target == "" }
+func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
+func noAbsorb(o *Options) bool   { return !o.Absorb }
+func noCorrect(o *Options) bool  { return o.NoCorrect }
+func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
 
 // passes is what Quantize does, in order.
 var passes = [...]pass{
@@ -146,6 +149,7 @@ var passes = [...]pass{
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
+	{name: "correct empirically", run: correctEmpirically, skip: noThorough},  // opt-in: what is left of the shift, layer by layer
 	{name: "quantize biases", run: quantizeBiases},                            // integers at s_in·s_w, widened where they would overflow
 	{name: "collect findings", run: collectFindings},                          // what the model's owner may want to know of it
 	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet

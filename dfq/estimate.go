@@ -88,7 +88,11 @@ func estimate(j *job) error {
 			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
 		}
 	}
-	j.samples = slices.Clone(j.samples[:min(len(j.samples), provingSamples)]) // the rest has said all it can
+	keep := provingSamples
+	if !noThorough(j.opts) {
+		keep = correctingSamples
+	}
+	j.samples = slices.Clone(j.samples[:min(len(j.samples), keep)]) // the rest has said all it can
 	return nil
 }
 
@@ -371,7 +375,7 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 		}
 		out := op.Outputs[0]
 		pre := out.Clone()
-		pre.Name += "_pre"
+		pre.Name, pre.Quant = pre.Name+"_pre", nil
 		op.Options = withActivation(op.Options, schema.ActivationFunctionTypeNONE)
 		op.Outputs = []*tflite.Tensor{pre}
 		ops = append(ops, &tflite.Op{Code: code, Version: 1, Inputs: []*tflite.Tensor{pre}, Outputs: []*tflite.Tensor{out}})

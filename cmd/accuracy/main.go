@@ -79,6 +79,7 @@ var steps = []struct {
 	{"+ equalization", dfq.Options{NoCorrect: true}, 0},
 	{"+ absorption", dfq.Options{NoCorrect: true, Absorb: true}, 0}, // not in the default, since it gains nothing
 	{"+ correction = default", dfq.Options{}, 0},
+	{"thorough", dfq.Options{Thorough: true}, 0},
 	{"calibrated", dfq.Options{}, 100},
 }
 

@@ -34,6 +34,7 @@ type convertFlags struct {
 	noEqualize  bool
 	noCorrect   bool
 	absorb      bool
+	thorough    bool
 	relaxReLU6  bool
 	allowFloat  bool
 	seed        uint64
@@ -96,6 +97,7 @@ Targets: ` + targetNames + `.`,
 	flags.StringVar(&f.rangeRule, "ranges", "least-error", "`RULE` for the ranges of int8 activations: least-error, min-max or six-deviations, as in the paper")
 	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization")
 	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
+	flags.BoolVar(&f.thorough, "thorough", false, "correct biases layer by layer too, which takes several times as long")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
 	flags.BoolVar(&f.relaxReLU6, "relax-relu6", false, "replace RELU6 by RELU, which lets more be equalized but changes what the model computes")
 	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form, or no INT16 one, in float")
@@ -258,6 +260,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		Ranges:      ranges,
 		NoEqualize:  f.noEqualize,
 		NoCorrect:   f.noCorrect,
+		Thorough:    f.thorough,
 		Absorb:      f.absorb,
 		RelaxReLU6:  f.relaxReLU6,
 		AllowFloat:  f.allowFloat,
