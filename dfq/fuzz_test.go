@@ -78,7 +78,7 @@ func FuzzQuantize(f *testing.F) {
 			return
 		}
 		opts := &Options{Samples: 1, AllowFloat: options&1 != 0, PerTensor: options&2 != 0, IO: [...]IOType{Inner, Uint8, Float32, Int16}[options>>2&3],
-			Absorb: options&16 != 0, RelaxReLU6: options&32 != 0, NoCorrect: options&64 != 0, Activations: [...]IOType{Int8, Int16}[options>>7]}
+			Absorb: options&16 != 0, Thorough: options&16 != 0, RelaxReLU6: options&32 != 0, NoCorrect: options&64 != 0, Activations: [...]IOType{Int8, Int16}[options>>7]}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		q, _, err := Quantize(m, opts)
