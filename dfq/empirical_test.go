@@ -10,21 +10,23 @@ import (
 	. "dfq/tflite/tflitetest"
 )
 
-// The mean of three 1 is sure. That of 1 and −1 is chance, and so is one sample. Of 2
-// and 4 the mean is 3, and 1 of its square is what chance makes of numbers this far
-// apart: 3·(1 − 1/9).
+// Where all agree it is theirs, whatever one of them says. Of four 2 and four 4 it is
+// 3, less what chance makes of numbers whose quartiles are 2 apart: of a median of n
+// normal values the variance is π/2·σ²/n, and their quartiles are 1.349 σ apart.
 func TestBorneOut(t *testing.T) {
+	nan := math.NaN()
 	for _, c := range []struct {
 		samples []float64
 		want    float64
 	}{
-		{[]float64{1, 1, 1}, 1},
-		{[]float64{1, -1}, 0},
-		{[]float64{7}, 0},
+		{[]float64{1, 1, 1, 1, 1, 1, 1, 1}, 1},
+		{[]float64{1, 1, 1, 1000, 1, 1, 1, 1}, 1},
+		{[]float64{1, -1, 1, -1, 1, -1, 1, -1}, 0},
+		{[]float64{2, 4, 2, 4, 2, 4, 2, 4}, 3 - math.Pi/2*math.Pow(2/1.349, 2)/8/3},
+		{[]float64{-2, -4, -2, -4, -2, -4, -2, -4}, -3 + math.Pi/2*math.Pow(2/1.349, 2)/8/3},
+		{[]float64{1, 1, 1, 1, 1, 1, 1}, 0}, // too few to tell
 		{nil, 0},
-		{[]float64{2, 4}, 8. / 3},
-		{[]float64{-2, -4}, -8. / 3},
-		{[]float64{1, math.NaN()}, 0},
+		{[]float64{nan, nan, nan, nan, nan, nan, nan, nan}, 0},
 	} {
 		if got := borneOut(c.samples); math.Abs(got-c.want) > 1e-12 {
 			t.Errorf("%v: %g, want %g", c.samples, got, c.want)
@@ -78,7 +80,7 @@ func TestEmpiricalCorrection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for k, opts := range []Options{{PerTensor: true}, {}, {Activations: Int16}} {
 				m, around := aroundLayer(1, layer)
-				opts.Inputs, opts.Calibration, opts.Thorough, opts.AllowFloat = around.Inputs, Inputs(m, 9, 4, 1), true, true
+				opts.Inputs, opts.Calibration, opts.Thorough, opts.AllowFloat = around.Inputs, Inputs(m, 9, fewSamples, 1), true, true
 				j := jobAfter(t, m, &opts, "correct biases")
 				filters := filtersOf(j)
 				before := sureShifts(t, j, filters)
@@ -131,11 +133,11 @@ func TestRoundedParts(t *testing.T) {
 	}
 }
 
-// One sample bears nothing out: every layer goes without, and the report says so.
+// Few samples bear nothing out: every layer goes without, and the report says so.
 func TestEmpiricalCorrectionIsTakenOnEvidence(t *testing.T) {
 	m := Chain(Input(1, 6, 6, 4), Conv(6, 3, Valid), Conv(6, 3, Valid))
 	opts := stated()
-	opts.Samples, opts.Thorough = 1, true
+	opts.Samples, opts.Thorough = fewSamples-1, true
 	_, r, err := Quantize(m, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func TestEmpiricalCorrectionPastCustomOps(t *testing.T) {
 	b.Graph.Ops[len(b.Graph.Ops)-1].Custom = "unknown"
 	m := b.Model(Conv(4, 1)(b, z), Conv(4, 1)(b, y))
 	opts := stated()
-	opts.Samples, opts.Thorough, opts.AllowFloat = 4, true, true
+	opts.Samples, opts.Thorough, opts.AllowFloat = fewSamples, true, true
 	if _, _, err := Quantize(m, opts); err != nil {
 		t.Error(err)
 	}
