@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math"
+	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -12,24 +13,24 @@ import (
 // int8 range that ends there spends no step on what makes no difference.
 func (j *job) saturated() map[*tflite.Tensor]Range {
 	out := map[*tflite.Tensor]Range{}
-	seen := map[*tflite.Tensor]bool{}
 	for _, t := range j.graph.Outputs {
-		seen[t], out[t] = true, everything
+		out[t] = everything
 	}
-	for i := len(j.graph.Ops) - 1; i >= 0; i-- { // readers before what they read
-		op := j.graph.Ops[i]
+	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
 		for k, t := range op.Inputs {
 			if !real(t) {
 				continue
 			}
 			r := everything
-			if rule := spec(op).saturates; rule != nil && k == 0 && j.float[op] == "" && seen[op.Outputs[0]] {
-				r = rule(j, op, out[op.Outputs[0]])
+			if rule := spec(op).saturates; rule != nil && k == 0 && j.float[op] == "" {
+				if output, ok := out[op.Outputs[0]]; ok {
+					r = rule(j, op, output)
+				}
 			}
-			if seen[t] {
-				r = Range{math.Min(r.Lo, out[t].Lo), math.Max(r.Hi, out[t].Hi)}
+			if others, ok := out[t]; ok {
+				r = Range{math.Min(r.Lo, others.Lo), math.Max(r.Hi, others.Hi)}
 			}
-			seen[t], out[t] = true, r
+			out[t] = r
 		}
 	}
 	return out
