@@ -9,8 +9,8 @@ import (
 
 // correctEmpirically takes out of each bias what is left of the mean shift of its
 // layer's output where everything before, the layer's weights too, is rounded: layer
-// by layer, in order, on made-up inputs (the paper's empirical correction). It sees what the
-// analytic correction cannot: errors of several layers, cut by activations.
+// by layer, in order, on made-up inputs (the paper's empirical correction). It sees
+// what the analytic correction cannot: errors of several layers, cut by activations.
 //
 // Each channel's shift counts as far as the samples bear it out: less what chance
 // alone would make of its square.

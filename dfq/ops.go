@@ -46,7 +46,7 @@ type opSpec struct {
 	noise func(j *job, op *tflite.Op, k int) func(channel int) float64
 
 	// saturates is the range of input 0 outside of which the output stays the same, to
-	// less than a step; output is that beyond which nobody looks at the output. nil:
+	// less than a step; output is such a range of the output, from its readers. nil:
 	// there is none.
 	saturates func(j *job, op *tflite.Op, output Range) Range
 

@@ -18,7 +18,7 @@ func proveFloat(j *job) error {
 			return nil // its op cannot be run here
 		}
 	}
-	samples := j.samples
+	samples := j.samples[:min(len(j.samples), provingSamples)]
 	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
 	for side, m := range []*tflite.Model{j.source, j.model} {
 		answers[side] = make([][][]float32, len(samples))

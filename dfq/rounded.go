@@ -11,7 +11,7 @@ import (
 type roundedPart struct {
 	model *tflite.Model    // its inputs are what is left of earlier parts and of the graph's inputs
 	value *tflite.Tensor   // the filter's output before its activation: the last one of model
-	last  []*tflite.Tensor // inputs that no later part reads
+	spent []*tflite.Tensor // inputs that no later part reads
 }
 
 // roundedParts cuts the rounded graph behind each of the filters, in their order, so
@@ -49,7 +49,7 @@ func (j *job) roundedParts(filters []*tflite.Op) (parts []roundedPart, live []ma
 				if p, ok := made[t]; t != nil && !t.Constant() && (!ok || p < k) && !slices.Contains(g.Inputs, t) {
 					g.Inputs = append(g.Inputs, t)
 					if last[t] == k {
-						part.last = append(part.last, t)
+						part.spent = append(part.spent, t)
 					}
 				}
 			}
@@ -77,7 +77,7 @@ func (p roundedPart) run(opts *Options, live []map[*tflite.Tensor][]float32) err
 		}
 	}
 	return eachSample(opts, p.model, samples, func(s int, outputs [][]float32) {
-		for _, t := range p.last {
+		for _, t := range p.spent {
 			delete(live[s], t)
 		}
 		for k, t := range g.Outputs {
