@@ -24,6 +24,7 @@ type LayerDiff struct {
 	SQNR      float64 `json:"sqnr_db"`         // −200 if a value is NaN or infinite
 	Alone     float64 `json:"alone_sqnr_db"`   // what the layer loses by itself, see CompareLayers
 	Inputs    float64 `json:"inputs_sqnr_db"`  // what the rounding of its inputs alone makes it lose
+	Outputs   float64 `json:"outputs_sqnr_db"` // of the model's outputs, the one harmed most, if what the layer loses alone were all
 	MeanShift float64 `json:"mean_shift"`      // root mean square over channels of the mean error, over their deviation
 	MaxSteps  float64 `json:"max_error_steps"` // largest error, in steps of the output's scale
 	Saturated float64 `json:"saturated"`       // share of values at an end of the tensor's range whose float value is over half a step beyond
@@ -48,10 +49,14 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 		return nil, err
 	}
 	var models [4]*tflite.Model
-	models[0], models[1] = withOutputs(float, c.want), withOutputs(int8, c.got)
-	models[2], c.fed[0] = cutAt(float, c.want)
-	models[3], c.fed[1] = cutAt(int8, c.got)
-	sums := make([][]layerSums, n)
+	models[0], models[1] = withOutputs(float, append(slices.Clone(c.want), float.Graphs[0].Outputs...)), withOutputs(int8, c.got)
+	for i, m := range []*tflite.Model{float, int8} {
+		at := [][]*tflite.Tensor{c.want, c.got}[i]
+		cut, found, fed := cutAt(m, at)
+		cut.Graphs[0].Outputs = found
+		models[2+i], c.fed[i] = cut, fed
+	}
+	sums, kept := make([][]layerSums, n), make([]effectSample, c.effectCount(n))
 	err := inParallel(n, func(next func() (int, bool)) error {
 		var run [len(models)]Runner
 		for k, m := range models {
@@ -63,9 +68,13 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 			run[k] = r
 		}
 		for i, ok := next(); ok; i, ok = next() {
+			var keep *effectSample
+			if i < len(kept) {
+				keep = &kept[i]
+			}
 			inputs, err := sample(i)
 			if err == nil {
-				sums[i], err = c.compare(run, inputs)
+				sums[i], err = c.compare(run, inputs, keep)
 			}
 			if err != nil {
 				return fmt.Errorf("sample %d: %w", i, err)
@@ -82,6 +91,9 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 			s.join(sums[i][k])
 		}
 		s.fill(&c.layers[k])
+	}
+	if err := c.effects(float, open, kept); err != nil {
+		return nil, err
 	}
 	return c.layers, nil
 }
@@ -121,12 +133,13 @@ func matchLayers(float, int8 *tflite.Model) *layerComparison {
 }
 
 // compare runs one sample through the float model, the INT8 model, and both of
-// them layer by layer.
-func (c *layerComparison) compare(run [4]Runner, inputs [][]float32) ([]layerSums, error) {
-	want, err := run[0](inputs)
+// them layer by layer. If keep is not nil it is filled.
+func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effectSample) ([]layerSums, error) {
+	shown, err := run[0](inputs)
 	if err != nil {
 		return nil, err
 	}
+	want, answers := shown[:len(c.want)], shown[len(c.want):]
 	got, err := run[1](inputs)
 	if err != nil {
 		return nil, err
@@ -161,6 +174,15 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32) ([]layerSum
 		sums[k].alone.add(part, times(alone[k], f, 1), 1)
 		sums[k].inputs.add(whole, part, 1)
 	}
+	if keep != nil {
+		keep.inputs = inputs
+		for _, v := range answers {
+			keep.answers = append(keep.answers, slices.Clone(v))
+		}
+		for k, f := range c.factors {
+			keep.alone = append(keep.alone, plusLoss(want[k], float[k], times(alone[k], f, 1), f))
+		}
+	}
 	return sums, nil
 }
 
@@ -182,6 +204,19 @@ func times(v []float32, factors []float64, power int) []float32 {
 	for at := 0; at < len(v); at += len(by) {
 		for c, f := range by {
 			out[at+c] = float32(float64(v[at+c]) * f)
+		}
+	}
+	return out
+}
+
+// plusLoss is want, and what got is off from from; channels without a factor have no loss.
+func plusLoss(want, from, got []float32, factors []float64) []float32 {
+	out := slices.Clone(want)
+	for at := 0; at < len(out); at += len(factors) {
+		for c, f := range factors {
+			if f != 0 {
+				out[at+c] += got[at+c] - from[at+c]
+			}
 		}
 	}
 	return out
@@ -212,17 +247,16 @@ func pick(values [][]float32, which []int) [][]float32 {
 }
 
 // cutAt returns a copy of m in which the readers of the given tensors read new
-// graph inputs instead, of the same type and scale, and which shows the tensors
-// as its outputs. It also returns which of them are read, in the order of the
-// new inputs, which follow those of m.
-func cutAt(m *tflite.Model, at []*tflite.Tensor) (*tflite.Model, []int) {
-	c, found := copyWithTensors(m, at)
+// graph inputs instead, of the same type and scale, and the tensors there. It also
+// returns which of them are read, in the order of the new inputs, which follow
+// those of m.
+func cutAt(m *tflite.Model, at []*tflite.Tensor) (c *tflite.Model, found []*tflite.Tensor, fed []int) {
+	c, found = copyWithTensors(m, at)
 	g := c.Graphs[0]
 	number, inputs := map[*tflite.Tensor]int{}, map[*tflite.Tensor]*tflite.Tensor{}
 	for k, t := range found {
 		number[t] = k
 	}
-	var fed []int
 	for _, op := range g.Ops {
 		for i, t := range op.Inputs {
 			k, cut := number[t]
@@ -238,8 +272,7 @@ func cutAt(m *tflite.Model, at []*tflite.Tensor) (*tflite.Model, []int) {
 			op.Inputs[i] = inputs[t]
 		}
 	}
-	g.Outputs = found
-	return c, fed
+	return c, found, fed
 }
 
 // WorstFirst sorts layers by SQNR.

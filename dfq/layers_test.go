@@ -51,12 +51,12 @@ func TestCompareLayers(t *testing.T) {
 		if i >= 2 && l.SQNR > 10 {
 			t.Errorf("layer %d, the spoiled one or behind it: %+v", i, l)
 		}
-		if i != 2 && (l.Alone != good[i].Alone || l.Inputs != good[i].Inputs) {
+		if i != 2 && (l.Alone != good[i].Alone || l.Inputs != good[i].Inputs || l.Outputs != good[i].Outputs) {
 			t.Errorf("alone, a layer that is not spoiled: %+v, was %+v", l, good[i])
 		}
 	}
 	// Without weights all that is left are the biases.
-	if bad[2].Alone > 10 {
+	if bad[2].Alone > 10 || bad[2].Outputs > 10 || good[2].Outputs < 25 {
 		t.Errorf("alone, the spoiled layer: %+v", bad[2])
 	}
 	WorstFirst(bad)
@@ -238,15 +238,20 @@ func TestCutAt(t *testing.T) {
 		at = append(at, op.Outputs[0])
 	}
 	before := m.String()
-	c, fed := cutAt(m, at[:3]) // tanh's output is nobody's input
+	c, found, fed := cutAt(m, at[:3]) // tanh's output is nobody's input
 	if m.String() != before {
 		t.Error("the model was changed")
 	}
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(fed, []int{0, 1, 2}) || len(c.Graphs[0].Inputs) != 4 || len(c.Graphs[0].Outputs) != 3 {
+	if !slices.Equal(fed, []int{0, 1, 2}) || len(c.Graphs[0].Inputs) != 4 || len(c.Graphs[0].Outputs) != 1 {
 		t.Errorf("fed %v\n%v", fed, c)
+	}
+	for k, x := range found {
+		if x.Name != at[k].Name || c.Graphs[0].Producers()[x] == nil {
+			t.Errorf("%q was found as %q", at[k].Name, x.Name)
+		}
 	}
 	for i, op := range c.Graphs[0].Ops {
 		for _, x := range op.Inputs {

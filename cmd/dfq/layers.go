@@ -36,32 +36,32 @@ func compareLayers(float, int8 *tflite.Model, s *samples, show int) (*layers, er
 	return &layers{Samples: s.n, Worst: diffs, show: show}, nil
 }
 
-// mostAlone is how many layers are shown that lose most by themselves.
-const mostAlone = 5
+// mostHarm is how many layers are shown that by themselves harm the outputs most.
+const mostHarm = 5
 
-// text is the table of the worst layers, and that of the worst by themselves.
+// text is the table of the worst layers, and that of those to begin with.
 func (l *layers) text() []byte {
 	rows := l.Worst
 	if l.show > 0 {
 		rows = rows[:min(l.show, len(rows))]
 	}
-	alone := slices.Clone(l.Worst)
-	slices.SortStableFunc(alone, func(a, b dfq.LayerDiff) int { return cmp.Compare(a.Alone, b.Alone) })
-	alone = alone[:min(mostAlone, len(rows))]
+	harm := slices.Clone(l.Worst)
+	slices.SortStableFunc(harm, func(a, b dfq.LayerDiff) int { return cmp.Compare(a.Outputs, b.Outputs) })
+	harm = harm[:min(mostHarm, len(rows))]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "the worst %d of %d layers that both models have, on %d samples\n\n", len(rows), len(l.Worst), l.Samples)
 	layerTable(&b, rows)
-	fmt.Fprintf(&b, "\nthe worst %d alone, on inputs without error\n\n", len(alone))
-	layerTable(&b, alone)
+	fmt.Fprintf(&b, "\nthe %d that harm the model's outputs most, each alone in a float model\n\n", len(harm))
+	layerTable(&b, harm)
 	return b.Bytes()
 }
 
 func layerTable(out io.Writer, rows []dfq.LayerDiff) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "op\tSQNR\talone\tinputs\tmean shift\tmax error\tsaturated\t   \n")
+	fmt.Fprint(w, "op\tSQNR\talone\toutputs\tinputs\tmean shift\tmax error\tsaturated\t   \n")
 	for _, d := range rows {
-		fmt.Fprintf(w, "%d\t%.2f dB\t%.2f dB\t%.2f dB\t%.4f\t%.1f steps\t%.3f %%\t   %s %q\n",
-			d.Index, d.SQNR, d.Alone, d.Inputs, d.MeanShift, d.MaxSteps, 100*d.Saturated, d.Op, shortName(d.Name))
+		fmt.Fprintf(w, "%d\t%.2f dB\t%.2f dB\t%.2f dB\t%.2f dB\t%.4f\t%.1f steps\t%.3f %%\t   %s %q\n",
+			d.Index, d.SQNR, d.Alone, d.Outputs, d.Inputs, d.MeanShift, d.MaxSteps, 100*d.Saturated, d.Op, shortName(d.Name))
 	}
 	w.Flush()
 }

@@ -70,6 +70,8 @@ two of them is a layer.
   alone       SQNR of what the layer makes of inputs without error: what it loses
               by itself, in its weights and its output. Low for a culprit, not
               for its victims
+  outputs     SQNR of the model's outputs, of the one harmed most, if that were
+              all that is lost: how much the layer matters (up to 8 samples)
   inputs      SQNR of the float layer on inputs that are rounded to their
               scales: what these cost here, whoever chose them
   mean shift  how far the channels' means are off, in standard deviations

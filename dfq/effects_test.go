@@ -1,0 +1,63 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// What the layers do to the outputs, each alone in a float model, adds up to what
+// the INT8 model's outputs are off: losses of different layers have little to do
+// with each other. So it is with each layer in turn made coarse.
+func TestEffectsAddUp(t *testing.T) {
+	m := Chain(Input(1, 12, 12, 3), Conv(8, 3, ReLU), Depthwise(3, ReLU), Conv(4, 1))
+	samples := Inputs(m, 1, 8, 1)
+	opts := &Options{Activations: Int16, Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}} // the input's rounding is no matter
+	for k := range 3 {
+		j := jobAfter(t, m, opts, "assign ranges")
+		j.graph.Ops[k].Outputs[0].Quant.Scale[0] *= 64 // as coarse as 10 bits
+		finishJob(t, j, "assign ranges")
+		layers, _ := layersOf(t, m, j.model, samples)
+		diff, err := Compare(m, j.model, evaluate, len(samples), func(i int) ([][]float32, error) { return samples[i], nil }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noise := 0.0
+		for _, l := range layers {
+			noise += math.Pow(10, -l.Outputs/10)
+		}
+		if sum, all := -10*math.Log10(noise), diff.Outputs[0].SQNR; math.Abs(sum-all) > 0.5 {
+			t.Errorf("with layer %d coarse all layers make %.2f dB, the model has %.2f: %+v", k, sum, all, layers)
+		}
+	}
+}
+
+// Noise that is averaged away harms no output; a tensor that is an output and is
+// read as well counts for both, one that nothing reads for itself.
+func TestEffectsOnOutputs(t *testing.T) {
+	m := Chain(Input(1, 24, 24, 3), Conv(4, 1), Mean(), Dense(4))
+	g := m.Graphs[0]
+	samples := Inputs(m, 1, 4, 1)
+	opts := &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}}
+	q, _ := quantize(t, m, opts)
+	layers, _ := layersOf(t, m, q, samples)
+	if l := layers[0]; l.Outputs < l.Alone+6 {
+		t.Errorf("a mean over 576 places leaves noise of %.1f dB at %.1f dB", l.Alone, l.Outputs)
+	}
+	for _, outputs := range [][]*tflite.Tensor{{g.Ops[0].Outputs[0], g.Outputs[0]}, {g.Ops[0].Outputs[0]}} {
+		both := m.Clone()
+		tensors, copies := m.Graphs[0].Tensors(), both.Graphs[0].Tensors()
+		both.Graphs[0].Outputs = nil
+		for _, o := range outputs {
+			both.Graphs[0].Outputs = append(both.Graphs[0].Outputs, copies[slices.Index(tensors, o)])
+		}
+		q, _ := quantize(t, both, opts)
+		layers, _ := layersOf(t, both, q, samples)
+		if l := layers[0]; math.Abs(l.Outputs-l.Alone) > 0.5 {
+			t.Errorf("with its output among %d of the model's, the first layer has %.1f dB alone and %.1f dB there", len(outputs), l.Alone, l.Outputs)
+		}
+	}
+}
