@@ -148,6 +148,7 @@ var passes = [...]pass{
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
+	{name: "round by outcome", run: roundByOutcome, skip: noThorough},         // opt-in: scales of small filters by what the answers suffer
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
 	{name: "correct empirically", run: correctEmpirically, skip: noThorough},  // opt-in: what is left of the shift, layer by layer
 	{name: "quantize biases", run: quantizeBiases},                            // integers at s_in·s_w, widened where they would overflow
