@@ -32,7 +32,7 @@ type channelRange struct {
 // output, in units of each output channel's own variance.
 type reader struct {
 	op       *tflite.Op
-	gain     []float64   // by place (last: fixed channels): Σ over outputs and taps of w²/var
+	gain     []float64   // by place (last: fixed channels): by what noise there is multiplied, over outputs' variances
 	place    []int       // by input channel: place, or −1
 	variance []float64   // by input channel: of the input; its mean is corrected in the bias
 	largest  [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
@@ -174,25 +174,40 @@ func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 		r.largest[o] = make([]float32, channels)
 	}
 	values := w.Floats()
+	kernels := 1 // that an output has
+	if f.in >= 0 {
+		kernels = min(channels, w.Shape[f.in])
+	}
+	taps := float64(w.Len()) / float64(len(output)*kernels)
+	sums := make([]float64, len(output)*kernels) // of each kernel's weights
 	for i, at := range eachWeight(op, f) {
-		o, c, x := at.out, at.in, values[i]
+		sums[at.out*kernels+at.in%kernels] += float64(values[i])
+	}
+	for i, at := range eachWeight(op, f) {
+		o, c, x := at.out, at.in, float64(values[i])
 		p := r.place[c]
 		if p < 0 {
 			p = len(b.vars)
 		}
-		r.gain[p] += float64(x) * float64(x) / output[o]
+		sum := sums[o*kernels+c%kernels]
+		r.gain[p] += (float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) / output[o]
 		if f.in < 0 {
 			r.spread[c] += 1 / output[o]
-			r.largest[0][c] = max(r.largest[0][c], float32(math.Abs(float64(x))))
+			r.largest[0][c] = max(r.largest[0][c], float32(math.Abs(x)))
 			continue
 		}
 		if c == 0 {
 			r.weight[o] += 1 / output[o] // one for each tap
 		}
-		r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(float64(x))))
+		r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(x)))
 	}
 	return r
 }
+
+// smooth is the share of the noise in an activation that is the same under all taps
+// of a filter, by what it does to the answers: images are smooth, so is much of what
+// rounding leaves of them, and the layers behind average away what is not.
+const smooth = 0.9
 
 // outputVariances are the variances by which noise at an op's output is judged.
 // A channel that hardly varies counts as one that varies a little.
