@@ -58,7 +58,7 @@ type Options struct {
 	NoEqualize bool // leave out scaling channels against each other, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
-	Thorough bool // correct biases layer by layer too, which takes about twice as long
+	Thorough bool // choose scales of small filters by outcome and correct biases layer by layer, which takes a few times as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function

@@ -386,3 +386,53 @@ func reshapedByComputedShape(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	b.Add(schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true}, list(none, b.Ints([]int{4}, 1, 16, 16, 8)), shape)
 	return b.Op("reshape", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, x.Shape, x, shape)
 }
+
+// What noise in an input channel does to a filter's outputs: its covariance between
+// two taps of a kernel is smooth, its variance 1.
+func TestNoiseBehindAFilter(t *testing.T) {
+	for name, layer := range map[string]Layer{"conv": Conv(5, 3), "pointwise": Conv(5, 1), "depthwise": Depthwise(3)} {
+		m := Chain(Input(1, 8, 8, 3), Conv(6, 3, ReLU), layer, Conv(4, 1), Conv(4, 1), Conv(4, 1), Conv(4, 1))
+		j := jobAfter(t, m, &Options{PerTensor: true, Calibration: Inputs(m, 1, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+		op := j.graph.Ops[1]
+		f := spec(op).filter
+		v := newChannelScales(j)
+		r := (&block{v: v, index: map[int]int{}}).newReader(j, op, f) // no variable is free: all gains are in the last place
+		w, shape := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Shape
+		variance := outputVariances(j.stats[op.Outputs[0]].pre)
+		want := 0.0
+		kernel := func(o int, taps []float64) {
+			for a, x := range taps {
+				for b, y := range taps {
+					covariance := smooth
+					if a == b {
+						covariance = 1
+					}
+					want += x * y * covariance / variance[o]
+				}
+			}
+		}
+		switch name {
+		case "depthwise": // [1, height, width, channel]
+			for c := range shape[3] {
+				var taps []float64
+				for p := range shape[1] * shape[2] {
+					taps = append(taps, float64(w[p*shape[3]+c]))
+				}
+				kernel(c, taps)
+			}
+		default: // [output, height, width, channel]
+			for o := range shape[0] {
+				for c := range shape[3] {
+					var taps []float64
+					for p := range shape[1] * shape[2] {
+						taps = append(taps, float64(w[(o*shape[1]*shape[2]+p)*shape[3]+c]))
+					}
+					kernel(o, taps)
+				}
+			}
+		}
+		if got := r.gain[0]; math.Abs(got/want-1) > 1e-6 {
+			t.Errorf("%s: gain of %g, want %g", name, got, want)
+		}
+	}
+}

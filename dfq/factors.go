@@ -21,11 +21,9 @@ import (
 // A channel whose weights were rounded away on both sides has no factor, which
 // is written as 0: nothing is left of it in the INT8 model that could be compared.
 func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
-	j, err := newJob(float, &Options{})
+	// Filters are those of the INT8 model once batch norms and activations are in them.
+	j, err := upTo("fuse activations", float, nil)
 	if err != nil {
-		return err
-	}
-	if err := j.runPass(pass{name: "normalize", run: normalize}); err != nil {
 		return err
 	}
 	v := newChannelScales(j)

@@ -61,6 +61,7 @@ type outcome struct {
 	live    liveValues
 	answers [][][]float32 // of the float graph: [sample][output]
 	power   []float64     // of each output's answers
+	loss    float64       // the noise that the filters so far make, see noise
 }
 
 func newOutcome(j *job) (*outcome, error) {
@@ -116,24 +117,23 @@ func (o *outcome) choose(op *tflite.Op, f *filter, i int) error {
 	asIs := o.job.roundingOf(op, f, w.Quant.Scale, o.job.weights[w])
 	ops := o.model.Graphs[0].Ops
 	rest := cutOut(o.model, i+1, len(ops), func(t *tflite.Tensor) bool { return o.last[t] == len(ops) })
-	noise, err := o.noise(ops[i], f, []*rounding{nil, asIs}, rest)
+	noise, err := o.noise(ops[i], f, []*rounding{asIs}, rest)
 	if err != nil {
 		return err
 	}
-	best := asIs
-	if noise[1] > (1+worthTrying)*noise[0] {
+	best, least := asIs, noise[0]
+	if least > (1+worthTrying)*o.loss {
 		tries := o.job.coarserRoundings(op, f)
-		others, err := o.noise(ops[i], f, tries, rest)
-		if err != nil {
+		if noise, err = o.noise(ops[i], f, tries, rest); err != nil {
 			return err
 		}
-		least := noise[1]
-		for k, n := range others {
+		for k, n := range noise {
 			if n < least {
-				least, best = n, tries[k]
+				best, least = tries[k], n
 			}
 		}
 	}
+	o.loss = least
 	w.Quant.Scale, o.job.weights[w] = best.scales, best.q
 	best.apply(ops[i], f)
 	return nil
@@ -175,16 +175,14 @@ func (r *rounding) apply(op *tflite.Op, f *filter) {
 }
 
 // noise is by how much of their power the answers are off with each of some
-// roundings of op, nil being none, summed over outputs. rest is the graph behind it.
+// roundings of op, summed over outputs. rest is the graph behind it.
 func (o *outcome) noise(op *tflite.Op, f *filter, tries []*rounding, rest *tflite.Model) ([]float64, error) {
 	in, out := op.Inputs[f.input], op.Outputs[0]
 	g := &tflite.Graph{Inputs: []*tflite.Tensor{in}}
 	for _, r := range tries {
 		try := &tflite.Op{Code: op.Code, Version: op.Version, Options: op.Options, Inputs: slices.Clone(op.Inputs), Outputs: []*tflite.Tensor{out.Clone()}}
-		if r != nil {
-			try.Inputs[f.weights], try.Inputs[f.bias] = op.Inputs[f.weights].Clone(), op.Inputs[f.bias].Clone()
-			r.apply(try, f)
-		}
+		try.Inputs[f.weights], try.Inputs[f.bias] = op.Inputs[f.weights].Clone(), op.Inputs[f.bias].Clone()
+		r.apply(try, f)
 		g.Ops, g.Outputs = append(g.Ops, try), append(g.Outputs, try.Outputs[0])
 	}
 	models := []*tflite.Model{{Graphs: []*tflite.Graph{g}}, rest}

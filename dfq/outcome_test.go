@@ -60,10 +60,11 @@ func TestRoundByOutcome(t *testing.T) {
 			w := op.Inputs[f.weights]
 			ops := o.model.Graphs[0].Ops
 			rest := cutOut(o.model, i+1, len(ops), func(x *tflite.Tensor) bool { return slices.Contains(o.model.Graphs[0].Outputs, x) })
-			parts, err := o.noise(ops[i], f, []*rounding{nil, j.roundingOf(op, f, w.Quant.Scale, j.weights[w])}, rest)
+			one, err := o.noise(ops[i], f, []*rounding{j.roundingOf(op, f, w.Quant.Scale, j.weights[w])}, rest)
 			if err != nil {
 				t.Fatal(err)
 			}
+			parts := []float64{o.loss, one[0]}
 			whole := []float64{answersOff(t, j, done...), answersOff(t, j, append(done, op)...)}
 			for k := range parts {
 				if math.Abs(parts[k]-whole[k]) > 1e-6*whole[k]+1e-12 {
