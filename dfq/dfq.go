@@ -58,7 +58,7 @@ type Options struct {
 	NoEqualize bool // leave out scaling channels against each other, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
-	Thorough bool // choose scales of small filters by outcome and correct biases layer by layer, which takes a few times as long
+	Thorough bool // correct biases layer by layer too, which takes about twice as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
@@ -148,7 +148,6 @@ var passes = [...]pass{
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
-	{name: "round by outcome", run: roundByOutcome, skip: noThorough},         // opt-in: scales of small filters by what the answers suffer
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
 	{name: "correct empirically", run: correctEmpirically, skip: noThorough},  // opt-in: what is left of the shift, layer by layer
 	{name: "quantize biases", run: quantizeBiases},                            // integers at s_in·s_w, widened where they would overflow

@@ -31,21 +31,15 @@ func correctEmpirically(j *job) error {
 	if err != nil {
 		return err
 	}
-	m, values := j.rounded(filters)
-	live := newLiveValues(m.Graphs[0].Inputs, j.samples)
-	last := lastReads(m.Graphs[0])
-	from := 0
-	for k, value := range values {
-		// Cut behind each filter, so that it can be corrected before what follows is run.
-		to := from + 1 + slices.IndexFunc(m.Graphs[0].Ops[from:], func(op *tflite.Op) bool { return op.Outputs[0] == value })
-		if err := live.advance(j.opts, m, from, to, func(t *tflite.Tensor) bool { return t == value || last[t] >= to }); err != nil {
+	parts, live := j.roundedParts(filters)
+	for k, part := range parts {
+		if err := part.run(j.opts, live); err != nil {
 			return err
 		}
-		from = to
-		channels := channelCount(value)
+		channels := channelCount(part.value)
 		rounded := make([][]moments, len(live)) // [sample][channel]
 		for s := range live {
-			rounded[s] = channelMoments(live[s][value], channels)
+			rounded[s] = channelMoments(live[s][part.value], channels)
 		}
 		shifts, taken := make([]float32, channels), false
 		for c := range shifts {
@@ -61,7 +55,7 @@ func correctEmpirically(j *job) error {
 			continue
 		}
 		for s := range live {
-			subtract(live[s][value], shifts)
+			subtract(live[s][part.value], shifts)
 		}
 		bias := filters[k].Inputs[spec(filters[k]).filter.bias]
 		b := bias.Floats()

@@ -111,22 +111,22 @@ func TestRoundedParts(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		m, values := j.rounded(filters)
-		live, last, from := newLiveValues(m.Graphs[0].Inputs, j.samples), lastReads(m.Graphs[0]), 0
-		for k, v := range values {
-			to := 1 + slices.IndexFunc(m.Graphs[0].Ops, func(op *tflite.Op) bool { return op.Outputs[0] == v })
-			if err := live.advance(j.opts, m, from, to, func(t *tflite.Tensor) bool { return t == v || last[t] >= to }); err != nil {
+		parts, live := j.roundedParts(filters)
+		if len(parts) != len(filters) {
+			t.Errorf("%s: %d parts for %d filters", name, len(parts), len(filters))
+		}
+		for k, p := range parts {
+			if err := p.run(j.opts, live); err != nil {
 				t.Fatal(err)
 			}
-			from = to
 			for s := range live {
-				if !slices.Equal(live[s][v], want[s][k]) {
+				if !slices.Equal(live[s][p.value], want[s][k]) {
 					t.Errorf("%s: sample %d, filter %d differs in parts", name, s, k)
 				}
 			}
 		}
 		for s := range live {
-			if len(live[s]) > 1 {
+			if len(live[s]) > 1+len(whole.Graphs[0].Inputs) {
 				t.Errorf("%s: %d tensors are kept that nobody reads", name, len(live[s])-1)
 			}
 		}

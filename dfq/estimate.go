@@ -406,7 +406,10 @@ func (j *job) eachSample(m *tflite.Model, visit func(sample int, outputs [][]flo
 }
 
 func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit func(sample int, outputs [][]float32)) error {
-	open := opts.open()
+	open := opts.Interpreter
+	if open == nil {
+		open = evaluate
+	}
 	m, pick := runnable(m)
 	return inParallel(len(samples), func(next func() (int, bool)) error {
 		run, stop, err := open(m)
@@ -423,14 +426,6 @@ func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit fun
 		}
 		return nil
 	})
-}
-
-// open is what float graphs are run with.
-func (o *Options) open() Interpreter {
-	if o.Interpreter == nil {
-		return evaluate
-	}
-	return o.Interpreter
 }
 
 // evaluate is the Interpreter that needs no C library.

@@ -1,94 +1,89 @@
 package dfq
 
 import (
-	"maps"
 	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
 )
 
-// liveValues are, by sample, the values that what is still to be run reads.
-type liveValues []map[*tflite.Tensor][]float32
-
-func newLiveValues(inputs []*tflite.Tensor, samples [][][]float32) liveValues {
-	live := make(liveValues, len(samples))
-	for s, sample := range samples {
-		live[s] = map[*tflite.Tensor][]float32{}
-		for i, t := range inputs {
-			live[s][t] = sample[i]
-		}
-	}
-	return live
+// roundedPart is a piece of the rounded graph, which ends with a filter.
+type roundedPart struct {
+	model *tflite.Model    // its inputs are what is left of earlier parts and of the graph's inputs
+	value *tflite.Tensor   // the filter's output before its activation: the last one of model
+	spent []*tflite.Tensor // inputs that no later part reads
 }
 
-// advance runs the ops of a graph from one to before another, and leaves alive what
-// is wanted of what there is then.
-func (live liveValues) advance(opts *Options, m *tflite.Model, from, to int, wanted func(*tflite.Tensor) bool) error {
-	part := cutOut(m, from, to, wanted)
-	g := part.Graphs[0]
-	if len(g.Ops) > 0 {
-		samples := make([][][]float32, len(live))
-		for s := range samples {
-			for _, t := range g.Inputs {
-				samples[s] = append(samples[s], live[s][t])
-			}
+// roundedParts cuts the rounded graph behind each of the filters, in their order, so
+// that each can be corrected before what follows is run, and all is run but once.
+// live are the graph's inputs, by sample.
+func (j *job) roundedParts(filters []*tflite.Op) (parts []roundedPart, live []map[*tflite.Tensor][]float32) {
+	m, values := j.rounded(filters)
+	for _, sample := range j.samples {
+		in := map[*tflite.Tensor][]float32{}
+		for i, t := range m.Graphs[0].Inputs {
+			in[t] = sample[i]
 		}
-		made := make([][][]float32, len(live))
-		if err := eachSample(opts, part, samples, func(s int, outputs [][]float32) {
-			for _, v := range outputs {
-				made[s] = append(made[s], slices.Clone(v))
-			}
-		}); err != nil {
-			return err
-		}
-		for s, values := range made {
-			for k, v := range values {
-				live[s][g.Outputs[k]] = v
-			}
-		}
+		live = append(live, in)
 	}
-	for _, values := range live {
-		maps.DeleteFunc(values, func(t *tflite.Tensor, _ []float32) bool { return !wanted(t) })
-	}
-	return nil
-}
-
-// cutOut returns the ops from one to before another as a model of their own, whose
-// outputs are what is wanted of theirs; ops that these do not need are left out.
-func cutOut(m *tflite.Model, from, to int, wanted func(*tflite.Tensor) bool) *tflite.Model {
-	g := &tflite.Graph{Ops: m.Graphs[0].Ops[from:to]}
-	for _, op := range g.Ops {
-		for _, t := range op.Outputs {
-			if wanted(t) {
-				g.Outputs = append(g.Outputs, t)
-			}
-		}
-	}
-	keepNeeded(g)
-	made := map[*tflite.Tensor]bool{}
-	for _, op := range g.Ops {
+	made, last := map[*tflite.Tensor]int{}, map[*tflite.Tensor]int{} // by which part, and read by which at last
+	var pieces [][]*tflite.Op
+	start := 0
+	for i, op := range m.Graphs[0].Ops {
 		for _, t := range op.Inputs {
-			if t != nil && !t.Constant() && !made[t] && !slices.Contains(g.Inputs, t) {
-				g.Inputs = append(g.Inputs, t)
-			}
+			last[t] = len(pieces)
 		}
 		for _, t := range op.Outputs {
-			made[t] = true
+			made[t] = len(pieces)
+		}
+		if op.Outputs[0] == values[len(pieces)] {
+			pieces = append(pieces, m.Graphs[0].Ops[start:i+1])
+			start = i + 1
 		}
 	}
-	return &tflite.Model{Graphs: append([]*tflite.Graph{g}, m.Graphs[1:]...)}
+	for k, ops := range pieces {
+		g := &tflite.Graph{Ops: ops}
+		part := roundedPart{value: values[k]}
+		for _, op := range ops {
+			for _, t := range op.Inputs {
+				if p, ok := made[t]; t != nil && !t.Constant() && (!ok || p < k) && !slices.Contains(g.Inputs, t) {
+					g.Inputs = append(g.Inputs, t)
+					if last[t] == k {
+						part.spent = append(part.spent, t)
+					}
+				}
+			}
+			for _, t := range op.Outputs {
+				if last[t] > k && t != part.value {
+					g.Outputs = append(g.Outputs, t)
+				}
+			}
+		}
+		g.Outputs = append(g.Outputs, part.value)
+		part.model = &tflite.Model{Graphs: append([]*tflite.Graph{g}, m.Graphs[1:]...)}
+		parts = append(parts, part)
+	}
+	return parts, live
 }
 
-// lastReads are the numbers of the last ops that read each tensor.
-func lastReads(g *tflite.Graph) map[*tflite.Tensor]int {
-	last := map[*tflite.Tensor]int{}
-	for i, op := range g.Ops {
-		for _, t := range op.Inputs {
-			last[t] = i
+// run runs a part for every sample on the values that are live in it, and changes
+// these to what later parts may read.
+func (p roundedPart) run(opts *Options, live []map[*tflite.Tensor][]float32) error {
+	g := p.model.Graphs[0]
+	samples := make([][][]float32, len(live))
+	for s := range samples {
+		for _, t := range g.Inputs {
+			samples[s] = append(samples[s], live[s][t])
 		}
 	}
-	return last
+	return eachSample(opts, p.model, samples, func(s int, outputs [][]float32) {
+		for _, t := range p.spent {
+			delete(live[s], t)
+		}
+		for k, t := range g.Outputs {
+			live[s][t] = slices.Clone(outputs[k])
+		}
+	})
 }
 
 // rounded returns the graph up to the last of the filters with weights and

@@ -20,25 +20,20 @@ func quantizeWeights(j *job) error {
 			continue
 		}
 		w := op.Inputs[f.weights]
+		lay := layoutOf(w, f.out)
+		values := w.Floats()
 		scales := j.filterScales(op, f)
 		w.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
 		if len(scales) == 1 {
 			w.Quant.Axis = 0
 		}
-		j.weights[w] = j.round(op, f)
+		j.weights[w] = roundNearest(values, lay, scales)
+		if !j.opts.NoCorrect {
+			sums := preserveSums(j.weights[w], values, lay, scales, kernelsOf(op, f))
+			j.weights[w] = j.correctRounding(op, f, j.weights[w], sums)
+		}
 	}
 	return nil
-}
-
-// round rounds the weights of a filter to the scales that they have.
-func (j *job) round(op *tflite.Op, f *filter) []int8 {
-	w := op.Inputs[f.weights]
-	values, lay, scales := w.Floats(), layoutOf(w, f.out), w.Quant.Scale
-	nearest := roundNearest(values, lay, scales)
-	if j.opts.NoCorrect {
-		return nearest
-	}
-	return j.correctRounding(op, f, nearest, preserveSums(nearest, values, lay, scales, kernelsOf(op, f)))
 }
 
 // kernelsOf numbers the kernels of a filter by the channel they read, element by
