@@ -61,3 +61,33 @@ func TestEffectsOnOutputs(t *testing.T) {
 		}
 	}
 }
+
+// An output whose length depends on values cannot be compared; all else can.
+func TestEffectsOnOutputsOfOtherLengths(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(4, 1, ReLU), Conv(4, 1, ReLU), Conv(4, 1))
+	samples := Inputs(m, 1, 2, 1)
+	q, _ := quantize(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}})
+	open := func(m *tflite.Model) (Runner, func(), error) {
+		run, stop, err := evaluate(m)
+		g := m.Graphs[0]
+		if len(g.Outputs) > 1 || len(g.Inputs) < 2 { // not the float model behind a layer
+			return run, stop, err
+		}
+		return func(inputs [][]float32) ([][]float32, error) {
+			out, err := run(inputs)
+			return [][]float32{out[0][1:]}, err
+		}, stop, err
+	}
+	layers, err := CompareLayers(m, q, open, len(samples), func(i int) ([][]float32, error) { return samples[i], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range layers {
+		if (l.Outputs == -equalSQNR) != (i < 2) { // the last layer's output is the model's
+			t.Errorf("layer %d: %.1f dB at the outputs", i, l.Outputs)
+		}
+	}
+	if len(layers) != 3 {
+		t.Errorf("%d layers", len(layers))
+	}
+}

@@ -71,7 +71,7 @@ two of them is a layer.
               by itself, in its weights and its output. Low for a culprit, not
               for its victims
   outputs     SQNR of the model's outputs, of the one harmed most, if that were
-              all that is lost: how much the layer matters (up to 8 samples)
+              all that is lost: how much the layer matters (on 4 samples)
   inputs      SQNR of the float layer on inputs that are rounded to their
               scales: what these cost here, whoever chose them
   mean shift  how far the channels' means are off, in standard deviations
