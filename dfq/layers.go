@@ -50,12 +50,8 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 	}
 	var models [4]*tflite.Model
 	models[0], models[1] = withOutputs(float, append(slices.Clone(c.want), float.Graphs[0].Outputs...)), withOutputs(int8, c.got)
-	for i, m := range []*tflite.Model{float, int8} {
-		at := [][]*tflite.Tensor{c.want, c.got}[i]
-		cut, found, fed := cutAt(m, at)
-		cut.Graphs[0].Outputs = found
-		models[2+i], c.fed[i] = cut, fed
-	}
+	models[2], c.fed[0] = inLayers(float, c.want)
+	models[3], c.fed[1] = inLayers(int8, c.got)
 	sums, kept := make([][]layerSums, n), make([]effectSample, c.effectCount(n))
 	err := inParallel(n, func(next func() (int, bool)) error {
 		var run [len(models)]Runner
@@ -244,6 +240,14 @@ func pick(values [][]float32, which []int) [][]float32 {
 		out = append(out, values[k])
 	}
 	return out
+}
+
+// inLayers returns a copy of m that is cut at the given tensors and shows what each
+// layer between them makes of what it is given, and which of them are given.
+func inLayers(m *tflite.Model, at []*tflite.Tensor) (*tflite.Model, []int) {
+	c, found, fed := cutAt(m, at)
+	c.Graphs[0].Outputs = found
+	return c, fed
 }
 
 // cutAt returns a copy of m in which the readers of the given tensors read new

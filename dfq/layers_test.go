@@ -168,7 +168,7 @@ func findsFactors(t *testing.T, m *tflite.Model) {
 			t.Fatal(err)
 		}
 	}
-	equalized := 0
+	equalized, alarms := 0, 0
 	before, after := mustOpen(t, evaluate, withOutputs(m, c.want)), mustOpen(t, evaluate, withOutputs(r.FloatTwin, twin.want))
 	a, err := before(samples[0])
 	if err != nil {
@@ -180,8 +180,11 @@ func findsFactors(t *testing.T, m *tflite.Model) {
 	}
 	for k, l := range c.layers {
 		for i, f := range c.factors[k] {
-			if math.Abs(twin.factors[k][i]-1) > 0.02 { // they are read from rounded weights
-				t.Errorf("%q, channel %d: a factor of %g between the model and its own float graph", l.Name, i, twin.factors[k][i])
+			if f := twin.factors[k][i]; f != 1 {
+				// Three standard errors are exceeded once in some hundred channels.
+				if alarms++; alarms > 1 || math.Abs(f-1) > 0.02 {
+					t.Errorf("%q, channel %d: a factor of %g between the model and its own float graph", l.Name, i, f)
+				}
 			}
 			var xx, xy float64 // of the float graphs, before and after
 			for at := i; at < len(a[k]); at += len(c.factors[k]) {

@@ -179,9 +179,12 @@ func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 		kernels = min(channels, w.Shape[f.in])
 	}
 	taps := float64(w.Len()) / float64(len(output)*kernels)
-	sums := make([]float64, len(output)*kernels) // of each kernel's weights
-	for i, at := range eachWeight(op, f) {
-		sums[at.out*kernels+at.in%kernels] += float64(values[i])
+	var sums []float64 // of each kernel's weights
+	if taps > 1 {
+		sums = make([]float64, len(output)*kernels)
+		for i, at := range eachWeight(op, f) {
+			sums[at.out*kernels+at.in%kernels] += float64(values[i])
+		}
 	}
 	for i, at := range eachWeight(op, f) {
 		o, c, x := at.out, at.in, float64(values[i])
@@ -189,7 +192,10 @@ func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
 		if p < 0 {
 			p = len(b.vars)
 		}
-		sum := sums[o*kernels+c%kernels]
+		sum := x
+		if taps > 1 {
+			sum = sums[o*kernels+c%kernels]
+		}
 		r.gain[p] += (float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) / output[o]
 		if f.in < 0 {
 			r.spread[c] += 1 / output[o]

@@ -39,7 +39,7 @@ func compareLayers(float, int8 *tflite.Model, s *samples, show int) (*layers, er
 // mostHarm is how many layers are shown that by themselves harm the outputs most.
 const mostHarm = 5
 
-// text is the table of the worst layers, and that of those to begin with.
+// text is the table of the worst layers, and that of those that matter most.
 func (l *layers) text() []byte {
 	rows := l.Worst
 	if l.show > 0 {
