@@ -178,6 +178,7 @@ type job struct {
 	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
 	stats   map[*tflite.Tensor]*tensorStats // "estimate"
 	patches map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
+	passing map[*tflite.Op][]float64        // since "estimate": what passes found
 	weights map[*tflite.Tensor][]int8       // "quantize weights"
 	biases  map[*tflite.Tensor][]int32      // "quantize biases"
 }

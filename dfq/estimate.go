@@ -64,7 +64,7 @@ func estimate(j *job) error {
 			want = append(want, t)
 		}
 	}
-	j.stats, j.patches = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}
+	j.stats, j.patches, j.passing = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}, map[*tflite.Op][]float64{}
 	if err := j.observe(want); err != nil {
 		return err
 	}

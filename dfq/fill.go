@@ -125,7 +125,7 @@ func (f *filling) cost(s []float64) float64 {
 		total += step * step / 12 * gain
 	}
 	for k, r := range f.b.readers {
-		if r.spread != nil {
+		if r.rows == nil {
 			continue
 		}
 		power, scale := 0.0, make([]float64, len(r.place))
@@ -133,7 +133,7 @@ func (f *filling) cost(s []float64) float64 {
 			scale[c] = at(s, p)
 			power += r.variance[c] / (scale[c] * scale[c])
 		}
-		for o, row := range r.largest {
+		for o, row := range r.rows {
 			largest := 0.0
 			for c, x := range row {
 				largest = max(largest, float64(x)*scale[c])

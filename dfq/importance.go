@@ -64,18 +64,21 @@ const leastPower = 1e-30 // of an output that never moves
 // importanceBefore is that of a filter's output before its fused activation, e
 // the one behind it.
 func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
-	passes := j.passes(op)
-	for c := range passes {
-		passes[c] *= e[c]
+	before := make([]float64, len(e))
+	for c, share := range j.passes(op) {
+		before[c] = share * e[c]
 	}
-	return passes
+	return before
 }
 
 // passes is, per channel of op's output, the share of values within its fused
-// activation.
+// activation. Scaling channels leaves it as it is.
 func (j *job) passes(op *tflite.Op) []float64 {
-	lo, hi := tflite.Clamp(activation(op))
-	return j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+	if j.passing[op] == nil {
+		lo, hi := tflite.Clamp(activation(op))
+		j.passing[op] = j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+	}
+	return j.passing[op]
 }
 
 // passBack adds to the importance of op's input k what it has from the outputs.

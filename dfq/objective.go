@@ -32,12 +32,16 @@ type channelRange struct {
 // output, in units of each output channel's own variance.
 type reader struct {
 	op       *tflite.Op
-	gain     []float64   // by place (last: fixed channels): by what noise there is multiplied, over outputs' variances
-	place    []int       // by input channel: place, or −1
-	variance []float64   // by input channel: of the input; its mean is corrected in the bias
-	largest  [][]float32 // [output][input channel]: largest |w| over taps; depthwise: one row
-	weight   []float64   // by row of largest: what one unit of weight noise costs
-	spread   []float64   // depthwise: by channel, likewise
+	place    []int     // by input channel: place, or −1
+	variance []float64 // by input channel: of the input; its mean is corrected in the bias
+
+	// With one scale for all weights:
+	gain   []float64 // by place (last: fixed channels): by what noise there is multiplied, over outputs' variances
+	behind []float32 // by input channel: largest |w|
+	weight float64   // what one unit of noise in all weights costs
+	spread []float64 // depthwise: by channel, likewise
+
+	rows [][]float32 // with a scale for each output: [output][input channel]: largest |w| over taps; nil for depthwise
 }
 
 // writer is a weighted op as seen from its output: rows that are scaled down lose
@@ -156,58 +160,74 @@ func (b *block) measure(j *job) bool {
 }
 
 func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
-	in, w := op.Inputs[f.input], op.Inputs[f.weights]
+	in := op.Inputs[f.input]
 	channels := channelCount(in)
-	r := &reader{op: op, gain: make([]float64, len(b.vars)+1), place: make([]int, channels), variance: make([]float64, channels)}
+	r := &reader{op: op, place: make([]int, channels), variance: make([]float64, channels)}
 	for c, m := range j.stats[in].channels {
 		r.variance[c] = m.variance()
 		r.place[c] = b.place(in, c)
 	}
-	output := outputVariances(j.stats[op.Outputs[0]].pre)
-	rows := w.Shape[f.out]
-	if f.in < 0 {
-		rows = 1
-		r.spread = make([]float64, channels)
+	switch {
+	case j.opts.PerTensor:
+		r.weigh(len(b.vars), f, outputVariances(j.stats[op.Outputs[0]].pre))
+	case f.in >= 0:
+		r.rows = make([][]float32, op.Inputs[f.weights].Shape[f.out])
+		for o := range r.rows {
+			r.rows[o] = make([]float32, channels)
+		}
+		values := op.Inputs[f.weights].Floats()
+		for i, at := range eachWeight(op, f) {
+			r.rows[at.out][at.in] = max(r.rows[at.out][at.in], float32(math.Abs(float64(values[i]))))
+		}
 	}
-	r.largest, r.weight = make([][]float32, rows), make([]float64, rows)
-	for o := range rows {
-		r.largest[o] = make([]float32, channels)
-	}
+	return r
+}
+
+// weigh fills in what noise in the places and in the weights does to the outputs.
+func (r *reader) weigh(places int, f *filter, output []float64) {
+	w, channels := r.op.Inputs[f.weights], len(r.place)
+	r.gain, r.behind = make([]float64, places+1), make([]float32, channels)
 	values := w.Floats()
 	kernels := 1 // that an output has
 	if f.in >= 0 {
 		kernels = min(channels, w.Shape[f.in])
+	} else {
+		r.spread = make([]float64, channels)
 	}
 	taps := float64(w.Len()) / float64(len(output)*kernels)
 	var sums []float64 // of each kernel's weights
 	if taps > 1 {
 		sums = make([]float64, len(output)*kernels)
-		for i, at := range eachWeight(op, f) {
+		for i, at := range eachWeight(r.op, f) {
 			sums[at.out*kernels+at.in%kernels] += float64(values[i])
 		}
 	}
-	for i, at := range eachWeight(op, f) {
+	weight := make([]float64, len(output))
+	for i, at := range eachWeight(r.op, f) {
 		o, c, x := at.out, at.in, float64(values[i])
 		p := r.place[c]
 		if p < 0 {
-			p = len(b.vars)
+			p = places
 		}
 		sum := x
 		if taps > 1 {
 			sum = sums[o*kernels+c%kernels]
 		}
 		r.gain[p] += (float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) / output[o]
-		if f.in < 0 {
+		r.behind[c] = max(r.behind[c], float32(math.Abs(x)))
+		switch {
+		case r.spread != nil:
 			r.spread[c] += 1 / output[o]
-			r.largest[0][c] = max(r.largest[0][c], float32(math.Abs(x)))
-			continue
+		case c == 0:
+			weight[o] += 1 / output[o] // one for each tap
 		}
-		if c == 0 {
-			r.weight[o] += 1 / output[o] // one for each tap
-		}
-		r.largest[o][c] = max(r.largest[o][c], float32(math.Abs(x)))
 	}
-	return r
+	for _, x := range weight {
+		r.weight += x
+	}
+	if r.spread != nil {
+		r.weight = 1 // it is in spread
+	}
 }
 
 // smooth is the share of the noise in an activation that is the same under all taps
@@ -296,29 +316,18 @@ func at(s []float64, place int) float64 {
 }
 
 func (r *reader) weightNoise(s []float64) float64 {
-	k := make([]float32, len(r.place))
-	power := 0.0
+	power, largest := 0.0, float32(0)
 	for c, p := range r.place {
 		x := at(s, p)
-		k[c] = float32(x)
+		largest = max(largest, r.behind[c]*float32(x))
 		if r.spread != nil {
 			power += r.variance[c] / (x * x) * r.spread[c]
 		} else {
 			power += r.variance[c] / (x * x)
 		}
 	}
-	largest, weights := float32(0), 0.0
-	for o, row := range r.largest {
-		for c, x := range row {
-			largest = max(largest, x*k[c])
-		}
-		weights += r.weight[o]
-	}
-	if r.spread != nil {
-		weights = 1 // it is in power
-	}
 	step := float64(largest) / 127
-	return weights * step * step / 12 * power
+	return r.weight * step * step / 12 * power
 }
 
 // solve looks for s = R^α · r₁^β · r₂^−γ of least cost: R the channels' ranges
@@ -339,19 +348,19 @@ func (b *block) solve() float64 {
 		}
 	}
 	for _, r := range b.readers {
-		for _, row := range r.largest {
-			for c, m := range row {
-				note(behind, r.place[c], float64(m))
-			}
+		for c, m := range r.behind {
+			note(behind, r.place[c], float64(m))
 		}
 	}
 	relative(reach)
 	relative(before)
 	relative(behind)
+	raised := powersOf(reach, before, behind)
 	candidate := func(e [3]float64) []float64 {
 		s := make([]float64, n)
+		r, r1, r2 := raised(0, e[0]), raised(1, e[1]), raised(2, -e[2])
 		for p := range s {
-			s[p] = math.Pow(reach[p], e[0]) * math.Pow(before[p], e[1]) * math.Pow(behind[p], -e[2])
+			s[p] = r[p] * r1[p] * r2[p]
 			s[p] = math.Max(1/maxScale, math.Min(maxScale, s[p]))
 			s[p] = math.Max(s[p], b.v.least[b.vars[p]])
 		}
@@ -384,6 +393,23 @@ func (b *block) solve() float64 {
 		b.v.s[b.vars[p]] = s
 	}
 	return 10 * math.Log10(start/least)
+}
+
+// powersOf returns v[k]^e, which it works out once for each k and e.
+func powersOf(v ...[]float64) func(k int, e float64) []float64 {
+	known := make([]map[float64][]float64, len(v))
+	for k := range known {
+		known[k] = map[float64][]float64{}
+	}
+	return func(k int, e float64) []float64 {
+		if known[k][e] == nil {
+			known[k][e] = make([]float64, len(v[k]))
+			for p, x := range v[k] {
+				known[k][e][p] = math.Pow(x, e)
+			}
+		}
+		return known[k][e]
+	}
 }
 
 // note raises v[place] to x.
