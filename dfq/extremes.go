@@ -60,11 +60,16 @@ const fewSamples = 8
 
 // largestUsual is the largest of v that is no outlier: above the upper quartile
 // by no more than 1.5 times the distance between the quartiles, the inner fence
-// of Tukey (Exploratory Data Analysis, 1977). It sorts v.
+// of Tukey (Exploratory Data Analysis, 1977), or by no larger factor than the one
+// between the quartiles: where these are 1 : 2 or 1 : 3, as in deep layers that
+// answer to some samples only, differences are the wrong measure. It sorts v.
 func largestUsual(v []float64) float64 {
 	slices.Sort(v)
 	lower, upper := v[len(v)/4], v[len(v)*3/4]
 	fence := upper + 1.5*(upper-lower)
+	if lower > 0 {
+		fence = math.Max(fence, upper*upper/lower)
+	}
 	largest := math.Inf(-1)
 	for _, x := range v {
 		if x <= fence {

@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfq/dfq/internal/affine"
@@ -129,6 +130,24 @@ func TestUsual(t *testing.T) {
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
 	if _, hi := scaled.usual(); hi < 4 || hi > 10 {
 		t.Errorf("%g after the first channel was doubled", hi)
+	}
+}
+
+// What counts as usual is what the two fences say, by hand.
+func TestLargestUsual(t *testing.T) {
+	for _, c := range []struct {
+		seen []float64
+		want float64
+		why  string
+	}{
+		{[]float64{10, 10, 10, 11, 11, 12, 12, 14.8, 16}, 14.8, "quartiles 10 and 12: differences end at 15, factors at 14.4"},
+		{[]float64{1, 1, 1, 2, 3, 3, 3, 8, 10}, 8, "quartiles 1 and 3: differences end at 6, factors at 9"},
+		{[]float64{-2, -2, -1, 0, 1, 2, 3, 6, 10}, 6, "quartiles -1 and 3: differences end at 9, there are no factors"},
+		{[]float64{5, 5, 5, 5, 5, 5, 5, 5, 100}, 5, "one outlier"},
+	} {
+		if got := largestUsual(slices.Clone(c.seen)); got != c.want {
+			t.Errorf("%v: %g, want %g: %s", c.seen, got, c.want, c.why)
+		}
 	}
 }
 

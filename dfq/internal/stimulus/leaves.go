@@ -20,8 +20,8 @@ type scene struct {
 }
 
 // leaves makes a dead-leaves image as interleaved red, green and blue: sharp
-// objects in front, then clutter, which may be out of focus, then what is left
-// of the background.
+// objects in front, then people, then clutter, which may be out of focus, then
+// what is left of the background.
 func leaves(h, w int, rng *rand.Rand, u dials) []float64 {
 	s := newScene(h, w, rng, u)
 	if chance(rng, 0.1) {
@@ -32,11 +32,17 @@ func leaves(h, w int, rng *rand.Rand, u dials) []float64 {
 			s.thing()
 		}
 	}
+	if u[9] < peopled {
+		s.people()
+	}
 	s.soft = mul(s.soft, exp2(mul(3, mul(u[8], u[8]))))
 	s.clutter()
 	s.background()
 	return s.develop()
 }
+
+// peopled is the share of scenes with people in them.
+const peopled = 0.5
 
 // newScene picks what a whole image shares. Its colours lie around a cast of
 // its own, warm more often than not: daylight is yellow, as is most ground,
