@@ -226,3 +226,24 @@ func TestSmallOperandsKeepTheirScale(t *testing.T) {
 		t.Errorf("%d QUANTIZE ops, want one\n%v", quantizes, q)
 	}
 }
+
+// Answers have room beyond what made-up inputs reach, above more than below, and
+// none beyond what real ones do.
+func TestAnswerRoom(t *testing.T) {
+	m := Chain(Input(1, 16, 16, 3), Conv(4, 3))
+	real := stated()
+	real.Calibration = Inputs(m, 1, 16, 1)
+	for _, c := range []struct {
+		opts         *Options
+		below, above float64
+	}{{stated(), 1.4, 2}, {real, 1, 1}} {
+		j := jobAfter(t, m, c.opts, "assign ranges")
+		x := j.graph.Outputs[0]
+		seenLo, seenHi := j.stats[x].usual()
+		lo, hi := affine.Int8.Range(params(x.Quant))
+		// The ends lie on the grid of int8.
+		if step := scaleOf(x); math.Abs(lo-c.below*seenLo) > float64(step) || math.Abs(hi-c.above*seenHi) > float64(step) {
+			t.Errorf("usual is [%g, %g], the range [%g, %g]", seenLo, seenHi, lo, hi)
+		}
+	}
+}
