@@ -23,37 +23,6 @@ type tensorStats struct {
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 }
 
-// moments are the statistics of one channel.
-type moments struct {
-	n            float64
-	lo, hi       float64
-	mean, square float64 // mean, and sum of squared distances from it
-}
-
-// deviation is the standard deviation.
-func (m moments) deviation() float64 { return math.Sqrt(m.variance()) }
-
-func (m moments) variance() float64 { return m.square / math.Max(m.n, 1) }
-
-// join returns the moments of both sets of values together: the pairwise
-// update of Chan, Golub and LeVeque (1979).
-func (m moments) join(o moments) moments {
-	if m.n == 0 {
-		return o
-	}
-	if o.n == 0 {
-		return m
-	}
-	n, d := m.n+o.n, o.mean-m.mean
-	return moments{
-		n:      n,
-		lo:     math.Min(m.lo, o.lo),
-		hi:     math.Max(m.hi, o.hi),
-		mean:   m.mean + d*o.n/n,
-		square: m.square + o.square + d*d*m.n*o.n/n,
-	}
-}
-
 // estimate runs the made-up inputs through the float graph and gathers the
 // statistics of every real activation, also before fused activations.
 func estimate(j *job) error {
@@ -141,8 +110,8 @@ type sampleStats struct {
 	patches     [][]float32 // [reader]
 }
 
-// gather takes the statistics of one sample's values, which it changes: those
-// seen before their activation are cut by it. n is the number of samples.
+// gather takes the statistics of one sample's values, of those seen before their
+// activation also behind it. n is the number of samples.
 func gather(observed []observation, readers []patchReader, pointwise map[*tflite.Tensor]bool, values [][]float32, n int) sampleStats {
 	s := sampleStats{
 		values: make([][]moments, len(values)), pre: make([][]moments, len(values)),
@@ -153,28 +122,21 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 		channels := channelCount(o.value)
 		if o.splits() {
 			s.pre[k] = channelMoments(v, channels)
-			cut(v, o.fused)
 		}
-		s.values[k] = channelMoments(v, channels)
+		s.values[k] = momentsBehind(v, channels, o.fused)
 		keep := rowValues
 		if pointwise[o.tensor] {
 			keep = max(keep, leastRows*channels)
 		}
 		s.rows[k] = someRows(v, channels, (keep+n-1)/n+channels-1)
+		cut(s.rows[k], o.fused)
 	}
 	for r, reader := range readers {
-		s.patches[r] = reader.window.somePatches(values[reader.observed(observed)], max(1, reader.rows/n))
+		at := reader.observed(observed)
+		s.patches[r] = reader.window.somePatches(values[at], max(1, reader.rows/n))
+		cut(s.patches[r], observed[at].fused)
 	}
 	return s
-}
-
-// cut applies an activation to v in place.
-func cut(v []float32, act schema.ActivationFunctionType) {
-	l, h := tflite.Clamp(act)
-	lo, hi := float32(l), float32(h)
-	for i, x := range v {
-		v[i] = max(lo, min(hi, x)) // without branches, which nothing could foresee here
-	}
 }
 
 func newTensorStats(channels int, splits bool) *tensorStats {
@@ -291,56 +253,6 @@ func channelCount(t *tflite.Tensor) int {
 		return 1
 	}
 	return max(t.Shape[len(t.Shape)-1], 1)
-}
-
-// channelMoments returns the moments of each channel of v, channels along the
-// last axis. It sums in float64 around the channel's first value, so that a
-// large mean costs no digits.
-func channelMoments(v []float32, channels int) []moments {
-	out := make([]moments, channels)
-	rows := len(v) / channels
-	if rows == 0 {
-		return out
-	}
-	first := v[:channels]
-	sum, square := make([]float64, channels), make([]float64, channels)
-	lo, hi := slices.Clone(first), slices.Clone(first)
-	for r := range rows {
-		row := v[r*channels:][:channels]
-		first, sum, square, lo, hi := first[:len(row)], sum[:len(row)], square[:len(row)], lo[:len(row)], hi[:len(row)]
-		for c, x := range row {
-			d := float64(x - first[c])
-			sum[c] += d
-			square[c] += float64(d * d)
-			if x < lo[c] {
-				lo[c] = x
-			}
-			if x > hi[c] {
-				hi[c] = x
-			}
-		}
-	}
-	n := float64(rows)
-	for c := range out {
-		mean := sum[c] / n
-		out[c] = moments{
-			n: n, lo: float64(lo[c]), hi: float64(hi[c]),
-			mean:   float64(first[c]) + mean,
-			square: math.Max(0, square[c]-mean*sum[c]),
-		}
-	}
-	return out
-}
-
-func bounds(channels []moments) (lo, hi float64) {
-	if len(channels) == 0 {
-		return 0, 0
-	}
-	lo, hi = channels[0].lo, channels[0].hi
-	for _, m := range channels {
-		lo, hi = math.Min(lo, m.lo), math.Max(hi, m.hi)
-	}
-	return lo, hi
 }
 
 // observation is one output of a probe model: a tensor of the original as it is

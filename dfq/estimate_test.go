@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -48,6 +49,26 @@ func TestMoments(t *testing.T) {
 	}
 	if m := (moments{}).join(moments{}); m != (moments{}) {
 		t.Errorf("nothing and nothing is %v", m)
+	}
+}
+
+// Moments behind an activation are those of the values that it lets through.
+func TestMomentsBehind(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 2))
+	for _, act := range []schema.ActivationFunctionType{schema.ActivationFunctionTypeNONE, schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6, schema.ActivationFunctionTypeRELU_N1_TO_1} {
+		v, through := make([]float32, 5*7), make([]float32, 5*7)
+		lo, hi := tflite.Clamp(act)
+		for i := range v {
+			v[i] = float32(4 * r.NormFloat64())
+			through[i] = float32(math.Max(lo, math.Min(hi, float64(v[i]))))
+		}
+		before := slices.Clone(v)
+		if got, want := momentsBehind(v, 5, act), channelMoments(through, 5); !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v", act, got, want)
+		}
+		if !slices.Equal(v, before) {
+			t.Errorf("%v: the values themselves were changed", act)
+		}
 	}
 }
 
