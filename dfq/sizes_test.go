@@ -79,7 +79,7 @@ func TestOpenDimensions(t *testing.T) {
 			}
 		}
 		for _, size := range [][]int{{1, 20, 30, 3}, {3, 9, 9, 3}} {
-			sameAnswers(t, resized(m, size...), resized(again, size...), 12)
+			sameAnswers(t, resized(m, size...), resized(again, size...), 10) // noise, which made-up images are not
 		}
 	}
 }
