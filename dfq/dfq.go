@@ -178,9 +178,10 @@ type job struct {
 	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
 	stats   map[*tflite.Tensor]*tensorStats // "estimate"
 	patches map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
-	passing map[*tflite.Op][]float64        // since "estimate": what passes found
 	weights map[*tflite.Tensor][]int8       // "quantize weights"
 	biases  map[*tflite.Tensor][]int32      // "quantize biases"
+
+	uncutShares map[*tflite.Op][]float64 // "fill ranges": what uncut has counted already
 }
 
 // Quantize returns a fully INT8 copy of a float model and a record of what was

@@ -33,7 +33,7 @@ func estimate(j *job) error {
 			want = append(want, t)
 		}
 	}
-	j.stats, j.patches, j.passing = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}, map[*tflite.Op][]float64{}
+	j.stats, j.patches, j.uncutShares = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}, map[*tflite.Op][]float64{}
 	if err := j.observe(want); err != nil {
 		return err
 	}

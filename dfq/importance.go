@@ -65,20 +65,20 @@ const leastPower = 1e-30 // of an output that never moves
 // the one behind it.
 func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
 	before := make([]float64, len(e))
-	for c, share := range j.passes(op) {
+	for c, share := range j.uncut(op) {
 		before[c] = share * e[c]
 	}
 	return before
 }
 
-// passes is, per channel of op's output, the share of values within its fused
+// uncut is, per channel of op's output, the share of values within its fused
 // activation. Scaling channels leaves it as it is.
-func (j *job) passes(op *tflite.Op) []float64 {
-	if j.passing[op] == nil {
+func (j *job) uncut(op *tflite.Op) []float64 {
+	if j.uncutShares[op] == nil {
 		lo, hi := tflite.Clamp(activation(op))
-		j.passing[op] = j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+		j.uncutShares[op] = j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
 	}
-	return j.passing[op]
+	return j.uncutShares[op]
 }
 
 // passBack adds to the importance of op's input k what it has from the outputs.
@@ -171,8 +171,8 @@ func added(j *job, op *tflite.Op, _ int) func(int) float64 {
 	if !fusedActivation(op) {
 		return always(1)
 	}
-	passes := j.passes(op)
-	return func(c int) float64 { return passes[c%len(passes)] }
+	shares := j.uncut(op)
+	return func(c int) float64 { return shares[c%len(shares)] }
 }
 
 // multiplied is for MUL: the mean square of the other factor.

@@ -73,6 +73,9 @@ func behind(v []float32, act schema.ActivationFunctionType, dst []float32) []flo
 
 // cut applies an activation to v in place.
 func cut(v []float32, act schema.ActivationFunctionType) {
+	if act == schema.ActivationFunctionTypeNONE {
+		return
+	}
 	l, h := tflite.Clamp(act)
 	lo, hi := float32(l), float32(h)
 	for i, x := range v {

@@ -49,37 +49,46 @@ func (f *figure) person() {
 	if chance(rng, 0.4) {
 		sleeves = shaded(f.skin, 0)
 	}
-	f.arm(-1, sleeves)
-	f.arm(1, sleeves)
+	for _, p := range f.arm(sleeves) {
+		f.add(p.mirrored())
+	}
+	for _, p := range f.arm(sleeves) {
+		f.add(p)
+	}
 	f.face()
 	f.head()
-	f.draw(part{outline: ellipse, v: 2.2, a: between(rng, 1.7, 2.2), b: 0.9, paint: clothes}, 1)
-	f.draw(part{outline: box, v: 4.2, a: between(rng, 1.3, 1.8), b: 2.4, paint: clothes}, 1)
+	f.add(part{outline: ellipse, v: 2.2, a: between(rng, 1.7, 2.2), b: 0.9, paint: clothes})
+	f.add(part{outline: box, v: 4.2, a: between(rng, 1.3, 1.8), b: 2.4, paint: clothes})
 	f.both(0, part{outline: box, u: 0.75, v: 10, a: 0.65, b: 4, paint: trousers})
 }
 
-// draw draws a part, side is 1, or its mirror image, side is -1.
-func (f *figure) draw(p part, side float64) {
-	u, turn := mul(side, p.u), mul(side, p.turn)
-	c, n := cos(turn), sin(turn)
+// add draws a part behind all that is drawn already.
+func (f *figure) add(p part) {
+	c, n := cos(p.turn), sin(p.turn)
 	c, n = mul(c, f.c)-mul(n, f.n), mul(n, f.c)+mul(c, f.n)
 	a, b := mul(p.a, f.unit), mul(p.b, f.unit)
-	f.scene.draw(&leaf{
+	f.draw(&leaf{
 		outline: p.outline,
-		cx:      f.cx + mul(f.unit, mul(f.c, u)-mul(f.n, p.v)),
-		cy:      f.cy + mul(f.unit, mul(f.n, u)+mul(f.c, p.v)),
+		cx:      f.cx + mul(f.unit, mul(f.c, p.u)-mul(f.n, p.v)),
+		cy:      f.cy + mul(f.unit, mul(f.n, p.u)+mul(f.c, p.v)),
 		ux:      c / a, uy: n / a, vx: -n / b, vy: c / b,
 		reach: mul(1.5, max(a, b)), soft: f.soft, alpha: 1, wave: 0.12, paint: p.paint,
 	})
 }
 
+// mirrored is the part on the other side of the figure.
+func (p part) mirrored() part {
+	p.u, p.turn = -p.u, -p.turn
+	return p
+}
+
 // both draws a part on either side of the upright line at u.
 func (f *figure) both(u float64, p part) {
-	left := p
-	left.u -= u
+	m := p.mirrored()
 	p.u += u
-	f.draw(p, 1)
-	f.draw(left, -1)
+	m.u += u
+	f.add(p)
+	f.add(m)
 }
 
 // shaded is a plain paint, brighter by lum.
@@ -100,8 +109,8 @@ func (f *figure) face() {
 	f.eyesAndBrows(shade)
 	nose := mul(1.4, f.look)
 	f.both(nose, part{outline: ellipse, u: 0.07, v: 0.36, a: 0.035, b: 0.02, paint: black})
-	f.draw(part{outline: ellipse, u: nose, v: 0.15, a: 0.05, b: 0.2, paint: shaded(f.skin, between(rng, 0.05, 0.2))}, 1)
-	f.draw(part{outline: ellipse, u: nose, v: 0.36, a: 0.14, b: 0.05, paint: shade}, 1)
+	f.add(part{outline: ellipse, u: nose, v: 0.15, a: 0.05, b: 0.2, paint: shaded(f.skin, between(rng, 0.05, 0.2))})
+	f.add(part{outline: ellipse, u: nose, v: 0.36, a: 0.14, b: 0.05, paint: shade})
 	wide, open, within := between(rng, 0.16, 0.28), 0.012, black
 	if chance(rng, 0.4) {
 		open = between(rng, 0.02, 0.1)
@@ -111,11 +120,11 @@ func (f *figure) face() {
 	}
 	lips := shaded(f.skin, -between(rng, 0.1, 0.3))
 	lips.base.rg += between(rng, 0, 0.06)
-	f.draw(part{outline: ellipse, u: f.look, v: 0.62, a: wide, b: open, paint: within}, 1)
-	f.draw(part{outline: ellipse, u: f.look, v: 0.62, a: wide + 0.04, b: open + 0.05, paint: lips}, 1)
-	f.draw(part{outline: ellipse, u: f.look, v: 0.76, a: 0.16, b: 0.03, paint: shade}, 1)
+	f.add(part{outline: ellipse, u: f.look, v: 0.62, a: wide, b: open, paint: within})
+	f.add(part{outline: ellipse, u: f.look, v: 0.62, a: wide + 0.04, b: open + 0.05, paint: lips})
+	f.add(part{outline: ellipse, u: f.look, v: 0.76, a: 0.16, b: 0.03, paint: shade})
 	if chance(rng, 0.2) { // a beard
-		f.draw(part{outline: blob, u: f.look, v: 0.75, a: 0.5, b: 0.35, paint: shaded(f.hair, 0)}, 1)
+		f.add(part{outline: blob, u: f.look, v: 0.75, a: 0.5, b: 0.35, paint: shaded(f.hair, 0)})
 	}
 }
 
@@ -150,25 +159,25 @@ func (f *figure) head() {
 	hair.pattern, hair.base, hair.ball = plain, f.hair, 0.1
 	bald := chance(rng, 0.15)
 	if !bald {
-		f.draw(part{outline: blob, u: f.look, v: -0.85, a: 0.75, b: between(rng, 0.2, 0.42), paint: hair}, 1)
+		f.add(part{outline: blob, u: f.look, v: -0.85, a: 0.75, b: between(rng, 0.2, 0.42), paint: hair})
 	}
 	skin := shaded(f.skin, 0)
 	skin.ball, skin.sx = between(rng, 0, 0.25), mul(0.15, normal(rng))
-	f.draw(part{outline: ellipse, a: between(rng, 0.66, 0.78), b: 1, paint: skin}, 1)
+	f.add(part{outline: ellipse, a: between(rng, 0.66, 0.78), b: 1, paint: skin})
 	f.both(0, part{outline: ellipse, u: 0.76, v: 0.05, a: 0.1, b: 0.2, paint: skin})
-	f.draw(part{outline: box, v: 1.1, a: between(rng, 0.3, 0.45), b: 0.6, paint: shaded(f.skin, -0.15)}, 1)
+	f.add(part{outline: box, v: 1.1, a: between(rng, 0.3, 0.45), b: 0.6, paint: shaded(f.skin, -0.15)})
 	if bald {
 		return
 	}
 	if chance(rng, 0.4) { // long
-		f.draw(part{outline: blob, v: 0.4, a: between(rng, 0.85, 1.2), b: 1.5, paint: hair}, 1)
+		f.add(part{outline: blob, v: 0.4, a: between(rng, 0.85, 1.2), b: 1.5, paint: hair})
 		return
 	}
-	f.draw(part{outline: blob, v: -0.25, a: between(rng, 0.8, 0.95), b: between(rng, 0.85, 1.05), paint: hair}, 1)
+	f.add(part{outline: blob, v: -0.25, a: between(rng, 0.8, 0.95), b: between(rng, 0.85, 1.05), paint: hair})
 }
 
-// arm draws one arm, which hangs or is raised from the elbow.
-func (f *figure) arm(side float64, sleeve paint) {
+// arm is one arm, which hangs or is raised from the elbow, from front to back.
+func (f *figure) arm(sleeve paint) []part {
 	rng := f.rng
 	upper := between(rng, 0.2, 0.3) // of a turn: 0 points aside, 0.25 down
 	lower := upper + mul(0.05, normal(rng))
@@ -180,20 +189,21 @@ func (f *figure) arm(side float64, sleeve paint) {
 	}
 	const shoulder, height = 1.75, 2.2
 	elbowU, elbowV := along(shoulder, height, upper, 2.6)
-	u, v := along(elbowU, elbowV, lower, 2.8)
-	f.hand(side, u, v, lower)
-	u, v = along(elbowU, elbowV, lower, 1.1)
-	f.draw(part{outline: ellipse, u: u, v: v, a: 1.5, b: 0.4, turn: lower, paint: sleeve}, side)
-	u, v = along(shoulder, height, upper, 1.3)
-	f.draw(part{outline: ellipse, u: u, v: v, a: 1.6, b: 0.5, turn: upper, paint: sleeve}, side)
+	handU, handV := along(elbowU, elbowV, lower, 2.8)
+	lowerU, lowerV := along(elbowU, elbowV, lower, 1.1)
+	upperU, upperV := along(shoulder, height, upper, 1.3)
+	return append(f.hand(handU, handV, lower),
+		part{outline: ellipse, u: lowerU, v: lowerV, a: 1.5, b: 0.4, turn: lower, paint: sleeve},
+		part{outline: ellipse, u: upperU, v: upperV, a: 1.6, b: 0.5, turn: upper, paint: sleeve})
 }
 
-// hand draws a palm at (u, v), and fingers, stretched or bent, that point
-// about where the arm does.
-func (f *figure) hand(side, u, v, turn float64) {
+// hand is a palm at (u, v), and fingers, stretched or bent, that point about where
+// the arm does.
+func (f *figure) hand(u, v, turn float64) []part {
 	rng := f.rng
 	skin := shaded(f.skin, mul(0.08, normal(rng)))
 	gap := shaded(skin.base, -0.25)
+	var parts []part
 	for i := range 5 {
 		at, long := turn+mul(0.055, float64(i)-1.5)+mul(0.01, normal(rng)), 0.45
 		if i == 4 { // the thumb
@@ -203,9 +213,9 @@ func (f *figure) hand(side, u, v, turn float64) {
 			long = 0.2
 		}
 		finger := part{outline: ellipse, u: u + mul(0.4+long, cos(at)), v: v + mul(0.4+long, sin(at)), a: long, b: 0.12, turn: at, paint: skin}
-		f.draw(finger, side)
-		finger.a, finger.b, finger.paint = long+0.03, 0.15, gap
-		f.draw(finger, side)
+		behind := finger
+		behind.a, behind.b, behind.paint = long+0.03, 0.15, gap
+		parts = append(parts, finger, behind)
 	}
-	f.draw(part{outline: ellipse, u: u, v: v, a: 0.5, b: 0.45, turn: turn, paint: skin}, side)
+	return append(parts, part{outline: ellipse, u: u, v: v, a: 0.5, b: 0.45, turn: turn, paint: skin})
 }

@@ -63,7 +63,7 @@ func TestBoth(t *testing.T) {
 	}
 	g := testFigure(40)
 	g.c, g.n = cos(0.25), sin(0.25) // lying
-	g.draw(part{outline: ellipse, v: 1, a: 0.2, b: 0.2, paint: white}, 1)
+	g.add(part{outline: ellipse, v: 1, a: 0.2, b: 0.2, paint: white})
 	if k := g.clear[100*g.w+60]; k > 0.01 {
 		t.Errorf("a quarter turn does not bring what is below to the left: %.2f clear", k)
 	}
