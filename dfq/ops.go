@@ -45,10 +45,9 @@ type opSpec struct {
 	// nil: values that are only moved keep it, functions of a value have their slope.
 	noise func(j *job, op *tflite.Op, k int) func(channel int) float64
 
-	// saturates is the range of input 0 outside of which the output stays the same, to
-	// less than a step; output is such a range of the output, from its readers. nil:
-	// there is none.
-	saturates func(j *job, op *tflite.Op, output Range) Range
+	// saturates is the range of input k outside of which what is looked at of the output
+	// stays the same, to less than a step. nil: there is none.
+	saturates func(s *saturated, op *tflite.Op, k int) Range
 
 	// stays says why an op stays float although kernels with int8 tensors exist.
 	stays string
@@ -128,8 +127,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1)},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1)},
 	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},

@@ -41,10 +41,7 @@ func assignRanges(j *job) error {
 // groupScales finds the groups and their ranges. A tensor of apart joins no op
 // that reads it.
 func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *groups {
-	answers, saturated := j.answers(), j.saturated()
-	if j.grid() == affine.Int16 { // has steps enough
-		saturated = nil
-	}
+	answers := j.answers()
 	g := &groups{grid: j.grid(), parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
 	for i, t := range j.graph.Inputs {
 		if real(t) {
@@ -57,9 +54,6 @@ func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *
 		for _, t := range realOperands(op) {
 			if g.of[t] == nil {
 				lo, hi, rule := j.rangeOf(t, answers[t])
-				if r, ok := saturated[t]; ok && (lo < r.Lo || hi > r.Hi) {
-					lo, hi, rule = math.Max(lo, r.Lo), math.Min(hi, r.Hi), rule+", no further than its readers tell apart"
-				}
 				g.of[t] = &group{lo: lo, hi: hi, rule: rule}
 			}
 		}
@@ -85,6 +79,9 @@ func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *
 			}
 			j.joinOperands(g, op, uses, apart)
 		}
+	}
+	if g.grid == affine.Int8 { // int16 has steps enough
+		g.endWhereReadersSaturate(j)
 	}
 	g.widenForKernels(int8Ops, j.leastScale)
 	return g

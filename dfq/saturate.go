@@ -8,13 +8,20 @@ import (
 	"dfq/tflite"
 )
 
-// saturated lists the tensors beyond whose range nobody looks: every op that reads one
+// saturated finds beyond which range of a tensor nobody looks: every op that reads it
 // answers the same, to less than a step of its own output, for all values beyond. An
 // int8 range that ends there spends no step on what makes no difference.
-func (j *job) saturated() map[*tflite.Tensor]Range {
-	out := map[*tflite.Tensor]Range{}
+type saturated struct {
+	j      *job
+	groups *groups
+	of     map[*tflite.Tensor]Range
+}
+
+// endWhereReadersSaturate cuts the ranges of groups to where their members are looked at.
+func (g *groups) endWhereReadersSaturate(j *job) {
+	s := &saturated{j, g, map[*tflite.Tensor]Range{}}
 	for _, t := range j.graph.Outputs {
-		out[t] = everything
+		s.of[t] = everything
 	}
 	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
 		for k, t := range op.Inputs {
@@ -22,18 +29,32 @@ func (j *job) saturated() map[*tflite.Tensor]Range {
 				continue
 			}
 			r := everything
-			if rule := spec(op).saturates; rule != nil && k == 0 && j.float[op] == "" {
-				if output, ok := out[op.Outputs[0]]; ok {
-					r = rule(j, op, output)
-				}
+			if rule := spec(op).saturates; rule != nil && j.float[op] == "" {
+				r = rule(s, op, k)
 			}
-			if others, ok := out[t]; ok {
-				r = Range{math.Min(r.Lo, others.Lo), math.Max(r.Hi, others.Hi)}
-			}
-			out[t] = r
+			s.of[t] = union(s.of, t, r)
 		}
 	}
-	return out
+	within := map[*tflite.Tensor]Range{}
+	for t := range s.of {
+		if g.of[g.root(t)] != nil {
+			within[g.root(t)] = union(within, g.root(t), s.of[t])
+		}
+	}
+	for t, r := range within {
+		if cut := g.of[t]; cut.fixed == nil && (cut.lo < r.Lo || cut.hi > r.Hi) {
+			cut.lo, cut.hi = math.Max(cut.lo, r.Lo), math.Min(cut.hi, r.Hi)
+			cut.rule += ", no further than its readers tell apart"
+		}
+	}
+}
+
+// union is r and the range that t has in m.
+func union(m map[*tflite.Tensor]Range, t *tflite.Tensor, r Range) Range {
+	if other, ok := m[t]; ok {
+		return Range{math.Min(r.Lo, other.Lo), math.Max(r.Hi, other.Hi)}
+	}
+	return r
 }
 
 var everything = Range{math.Inf(-1), math.Inf(1)}
@@ -43,20 +64,54 @@ var everything = Range{math.Inf(-1), math.Inf(1)}
 // range are moved to make 0 a whole number of steps.
 
 // flatBeyond is for functions of a value that are constant outside of [lo, hi].
-func flatBeyond(lo, hi float64) func(*job, *tflite.Op, Range) Range {
-	return func(*job, *tflite.Op, Range) Range { return Range{lo, hi} }
+func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
+	return func(*saturated, *tflite.Op, int) Range { return Range{lo, hi} }
 }
 
 // asOutput is for ops that only move values.
-func asOutput(_ *job, _ *tflite.Op, output Range) Range { return output }
+func asOutput(s *saturated, op *tflite.Op, _ int) Range { return s.output(op) }
+
+// output is where op's output is looked at.
+func (s *saturated) output(op *tflite.Op) Range {
+	r, ok := s.of[op.Outputs[0]]
+	if !ok {
+		return everything
+	}
+	return r
+}
+
+// summand is for a + b, with sign 1, and a - b, with sign -1. Where a is so low that no
+// b of its own range brings the sum above the least that is looked at, as 0 for the
+// ReLU behind a residual add, it may as well be higher; likewise at the other end.
+// Both may be cut at once: a sum of two that were is beyond the end by either.
+func summand(sign float64) func(*saturated, *tflite.Op, int) Range {
+	return func(s *saturated, op *tflite.Op, k int) Range {
+		out := s.output(op)
+		lo, hi := clampOf(op)
+		out.Lo, out.Hi = math.Max(out.Lo, lo), math.Min(out.Hi, hi)
+		other := s.groups.find(op.Inputs[1-k])
+		if other == nil {
+			return everything
+		}
+		least, most := math.Min(other.lo, 0), math.Max(other.hi, 0)
+		switch {
+		case sign > 0:
+			return Range{out.Lo - most, out.Hi - least}
+		case k == 0:
+			return Range{out.Lo + least, out.Hi + most}
+		default:
+			return Range{least - out.Hi, most - out.Lo}
+		}
+	}
+}
 
 // belowLargest is for SOFTMAX and LOG_SOFTMAX. A value as far below the largest of its
 // row as depth is 0 in the output, and so is the sum of a row of such values; no row
 // has a largest value lower than those seen, or than 0.
-func belowLargest(depth float64) func(*job, *tflite.Op, Range) Range {
-	return func(j *job, op *tflite.Op, _ Range) Range {
-		s := j.stats[op.Inputs[0]]
-		if s == nil {
+func belowLargest(depth float64) func(*saturated, *tflite.Op, int) Range {
+	return func(s *saturated, op *tflite.Op, _ int) Range {
+		stats := s.j.stats[op.Inputs[0]]
+		if stats == nil {
 			return everything
 		}
 		beta := 1.0
@@ -66,11 +121,11 @@ func belowLargest(depth float64) func(*job, *tflite.Op, Range) Range {
 		if !(beta > 0) {
 			return everything
 		}
-		n := len(s.channels)
+		n := len(stats.channels)
 		least := 0.0
-		for at := 0; at < len(s.rows); at += n {
+		for at := 0; at < len(stats.rows); at += n {
 			largest := math.Inf(-1)
-			for _, x := range s.rows[at : at+n] {
+			for _, x := range stats.rows[at : at+n] {
 				largest = math.Max(largest, float64(x))
 			}
 			least = math.Min(least, largest)
