@@ -109,9 +109,11 @@ func secondMoments(rows []float32, k int) []float32 {
 	h := make([]float32, k*k)
 	c := blas32.General{Rows: n, Cols: k, Stride: k, Data: centred}
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(n), c, c, 0, blas32.General{Rows: k, Cols: k, Stride: k, Data: h})
-	for i := range h {
-		if i%(k+1) != 0 {
-			h[i] *= 1 - shrink
+	for i := range k {
+		for m, x := range h[i*k : i*k+k] {
+			if m != i && x*x < oneValue*h[i*k+i]*h[m*k+m] {
+				h[i*k+m] = x * (1 - shrink)
+			}
 		}
 	}
 	return h
@@ -124,4 +126,7 @@ const (
 	// shrink is taken off what is off H's diagonal. On rows held out, filters of 100
 	// and more inputs gain most near a half, those of fewer lose little by it.
 	shrink = 0.5
+	// oneValue is the squared correlation from which on two inputs are one, see "double
+	// channels": nothing is taken off.
+	oneValue = 0.9999
 )

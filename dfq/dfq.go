@@ -124,6 +124,7 @@ func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
 // noFill: int16 activations have steps enough.
 func noFill(o *Options) bool     { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
+func noDouble(o *Options) bool   { return o.NoEqualize || o.Activations == Int16 }
 func keepPools(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
 func noTarget(o *Options) bool   { return o.Target == "" }
 func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
@@ -143,6 +144,7 @@ var passes = [...]pass{
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
 	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},           // per-channel weights: small channels up, for the activations' sake
+	{name: "double channels", run: doubleChannels, skip: noDouble},            // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
 	{name: "average by mean", run: averageByMean, skip: keepPools},            // pools over whole images whose averages need steps of their own
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs

@@ -20,6 +20,7 @@ import (
 //
 // A channel whose weights were rounded away on both sides has no factor, which
 // is written as 0: nothing is left of it in the INT8 model that could be compared.
+// So has a dead channel that carries a copy of another one there.
 func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	// Filters are those of the INT8 model once batch norms and activations are in them.
 	j, err := upTo("fuse activations", float, nil)
@@ -29,8 +30,11 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	v := newChannelScales(j)
 	pairs := pairFilters(j.graph, int8.Graphs[0])
 	there, back := make([]estimated, len(v.s)), make([]estimated, len(v.s))
+	copies := map[int]copied{} // by variable: of which, and by what it is larger
 	for _, p := range pairs {
+		p.mergeCopies(v, copies)
 		p.estimateOutputs(v, there)
+		p.findCopies(v, there, copies)
 	}
 	for _, p := range slices.Backward(pairs) {
 		p.estimateInputs(v, back)
@@ -40,6 +44,9 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 			v.s[i] = there[i].join(back[i]).factor()
 		}
 	}
+	for i := range copies {
+		v.s[i] = 0
+	}
 	byName := map[string]*tflite.Tensor{}
 	for _, t := range j.graph.Tensors() {
 		if _, ok := v.first[t]; ok {
@@ -47,31 +54,40 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 		}
 	}
 	for _, t := range c.want {
-		factors := make([]float64, channelCount(t))
-		own := byName[t.Name]
-		for i := range factors {
-			factors[i] = 1
-			if own != nil && channelCount(own) == len(factors) {
-				factors[i] = v.s[v.of(own, i)]
+		factors, made := ones(channelCount(t)), map[int]copied{}
+		if own := byName[t.Name]; own != nil && channelCount(own) == len(factors) {
+			channels := v.all(own)
+			for k, i := range channels {
+				factors[k] = v.s[i]
+				if of, ok := copies[i]; ok {
+					of.channel = slices.Index(channels, of.channel)
+					made[k] = of
+				}
 			}
 		}
-		c.factors = append(c.factors, factors)
+		c.factors, c.copies = append(c.factors, factors), append(c.copies, made)
 	}
 	return nil
 }
 
 // filterPair is a filter of the float model and the INT8 weights made of it.
 type filterPair struct {
-	op        *tflite.Op
-	f         *filter
-	float     []float32
-	quantized *tflite.Tensor
+	op     *tflite.Op
+	f      *filter
+	float  []float32 // its weights
+	real   []float32 // those of the INT8 model
+	scales []float32 // and their scales: one, or one for each output
 }
 
+// scale is that of the INT8 weights of output o.
+func (p filterPair) scale(o int) float32 { return p.scales[min(o, len(p.scales)-1)] }
+
+func (p filterPair) weights() *tflite.Tensor { return p.op.Inputs[p.f.weights] }
+
 // pairFilters matches filters by the name of their output.
-func pairFilters(float, int8 *tflite.Graph) []filterPair {
+func pairFilters(float, quantized *tflite.Graph) []filterPair {
 	byName := map[string]*tflite.Op{}
-	for _, op := range int8.Ops {
+	for _, op := range quantized.Ops {
 		byName[outputName(op)] = op
 	}
 	var pairs []filterPair
@@ -83,7 +99,11 @@ func pairFilters(float, int8 *tflite.Graph) []filterPair {
 		w, t := op.Inputs[f.weights], q.Inputs[f.weights]
 		if t != nil && t.Type == schema.TensorTypeINT8 && real(w) && len(w.Data) == 4*w.Len() && len(t.Data) == w.Len() &&
 			t.Quant != nil && (len(t.Quant.Scale) == 1 || len(t.Quant.Scale) == w.Shape[f.out]) {
-			pairs = append(pairs, filterPair{op, f, w.Floats(), t})
+			p := filterPair{op: op, f: f, float: w.Floats(), real: make([]float32, w.Len()), scales: t.Quant.Scale}
+			for i, at := range eachWeight(op, f) {
+				p.real[i] = p.scale(at.out) * float32(int8(t.Data[i]))
+			}
+			pairs = append(pairs, p)
 		}
 	}
 	return pairs
@@ -124,11 +144,105 @@ func (p filterPair) estimateInputs(v *channelScales, known []estimated) {
 // each calls f with every weight: its output and input channel, its value in the
 // float and the INT8 model, and the latter's scale.
 func (p filterPair) each(f func(o, c int, w, q, scale float64)) {
-	scales := p.quantized.Quant.Scale
 	for i, at := range eachWeight(p.op, p.f) {
-		scale := float64(scales[min(at.out, len(scales)-1)])
-		f(at.out, at.in, float64(p.float[i]), scale*float64(int8(p.quantized.Data[i])), scale)
+		f(at.out, at.in, float64(p.float[i]), float64(p.real[i]), float64(p.scale(at.out)))
 	}
+}
+
+// findCopies finds the outputs that are copies of others, see "double channels": of a
+// convolution those whose weights are another's in the INT8 model and not in the float
+// one, of a depthwise filter those whose inputs are.
+func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[int]copied) {
+	out := p.op.Outputs[0]
+	n := channelCount(out)
+	if _, ok := v.first[out]; !ok || p.f.in < 0 && channelCount(p.op.Inputs[p.f.input]) != n {
+		return
+	}
+	lay := layoutOf(p.weights(), p.f.out)
+	own := make([]bool, n)
+	for o := range own {
+		cosine, _ := weightCosine(p.float, p.real, lay, o, o)
+		own[o] = cosine >= ownWeights
+	}
+	for o := range n {
+		from, ratio := -1, 0.0
+		if p.f.in < 0 {
+			in := p.op.Inputs[p.f.input]
+			if c, ok := copies[v.of(in, o)]; ok {
+				from = slices.Index(v.all(in), c.channel)
+				_, ratio = weightCosine(p.real, p.real, lay, from, o)
+				ratio *= c.size
+			}
+		} else if !own[o] {
+			most := copiedWeights
+			for c := range n {
+				if cosine, slope := weightCosine(p.real, p.real, lay, c, o); own[c] && cosine > most {
+					from, ratio, most = c, slope, cosine
+				}
+			}
+		}
+		if from >= 0 {
+			copies[v.of(out, o)] = copied{v.of(out, from), ratio}
+			known[v.of(out, o)] = estimated{lost: true}
+		}
+	}
+}
+
+// Weights whose cosine is below the first are not the same, above the second they are.
+const (
+	ownWeights    = 0.9
+	copiedWeights = 0.98
+)
+
+// weightCosine is the cosine of channel a of x and channel b of y, and by what b is larger; 0
+// where one is all zeros.
+func weightCosine(x, y []float32, lay layout, a, b int) (cosine, ratio float64) {
+	var xx, xy, yy float64
+	stride := lay.channels * lay.inner
+	for at := 0; at < len(x); at += stride {
+		u, w := x[at+a*lay.inner:][:lay.inner], y[at+b*lay.inner:][:lay.inner]
+		for i, s := range u {
+			xx += float64(s) * float64(s)
+			xy += float64(s) * float64(w[i])
+			yy += float64(w[i]) * float64(w[i])
+		}
+	}
+	if xx == 0 || yy == 0 {
+		return 0, 0
+	}
+	return xy / math.Sqrt(xx*yy), xy / xx
+}
+
+// mergeCopies adds what the filter makes of copies to what it makes of the channels that
+// they are copies of.
+func (p filterPair) mergeCopies(v *channelScales, copies map[int]copied) {
+	in := p.op.Inputs[p.f.input]
+	if _, ok := v.first[in]; !ok || p.f.in < 0 {
+		return
+	}
+	lay, channels := layoutOf(p.weights(), p.f.in), v.all(in)
+	for d, i := range channels {
+		c, ok := copies[i]
+		if !ok {
+			continue
+		}
+		from := slices.Index(channels, c.channel)
+		for k := range p.real {
+			if lay.channel(k)%len(channels) == d {
+				p.real[k+(from-d)*lay.inner] += float32(c.size) * p.real[k]
+				p.real[k], p.float[k] = 0, 0
+			}
+		}
+	}
+}
+
+// all are the variables of t's channels.
+func (v *channelScales) all(t *tflite.Tensor) []int {
+	out := make([]int, channelCount(t))
+	for c := range out {
+		out[c] = v.of(t, c)
+	}
+	return out
 }
 
 // estimated is an estimate of the logarithm of a factor, and one over its

@@ -228,18 +228,17 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 func (j *job) findInFilter(op *tflite.Op, f *filter) {
 	w, out, bias := op.Inputs[f.weights], op.Outputs[0], op.Inputs[f.bias].Floats()
 	values, lay := w.Floats(), layoutOf(w, f.out)
-	up, reach := j.reaches(op, f, values, lay)
-	floor, _ := tflite.Clamp(activation(op))
+	_, reach := j.reaches(op, f, values, lay)
+	isDead := j.dead(op, f, 1)
 	bounds := channelMax(values, lay)
 	plain := weightScales(values, lay, len(w.Quant.Scale) == 1)
-	largest := slices.Max(reach)
 	var dead, widened, over []int
 	for o := range reach {
 		k := min(o, len(plain)-1)
 		scale := w.Quant.Scale[k]
 		sum := (reach[o] + math.Abs(float64(bias[o]))) / float64(scale) / float64(scaleOf(op.Inputs[f.input]))
 		switch {
-		case reach[o] <= deadShare*largest, float64(bias[o])+up[o] <= floor:
+		case isDead[o]:
 			dead = append(dead, o)
 		case sum > math.MaxInt32 && j.grid() == affine.Int8: // beside int16, sums have 64 bits
 			over = append(over, o)
@@ -258,6 +257,20 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits int32 only with a larger weight scale",
 			len(widened), lay.channels, few(widened), bounds[o], bias[o])
 	}
+}
+
+// dead tells which output channels of a filter are constant for inputs within room
+// times what was seen: those without weights, and those that their activation cuts.
+func (j *job) dead(op *tflite.Op, f *filter, room float64) []bool {
+	w, bias := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
+	up, reach := j.reaches(op, f, w.Floats(), layoutOf(w, f.out))
+	floor, _ := tflite.Clamp(activation(op))
+	largest := slices.Max(reach)
+	out := make([]bool, len(reach))
+	for o := range out {
+		out[o] = reach[o] <= deadShare*largest || float64(bias[o])+float64(room*up[o]) <= floor
+	}
+	return out
 }
 
 // reaches are what the weights of each output channel add at most, upwards and

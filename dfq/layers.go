@@ -94,13 +94,15 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 	return c.layers, nil
 }
 
-// layerComparison is what is compared: by layer, the tensors of both models and
-// the factors of their channels; the inputs of the INT8 model; and which layers'
-// values the float and the INT8 model read where they are cut into layers.
+// layerComparison is what is compared: by layer, the tensors of both models, the
+// factors of their channels, and of which channels some are copies in the INT8 model;
+// the inputs of the INT8 model; and which layers' values the float and the INT8 model
+// read where they are cut into layers.
 type layerComparison struct {
 	layers    []LayerDiff
 	want, got []*tflite.Tensor
 	factors   [][]float64
+	copies    []map[int]copied
 	inputs    []*tflite.Tensor
 	fed       [2][]int
 }
@@ -148,8 +150,13 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effec
 	// the float one.
 	own, outer := make([][]float32, len(want)), make([][]float32, len(want))
 	for k, v := range want {
-		own[k] = rounded(times(v, c.factors[k], -1), c.got[k])
+		own[k] = rounded(withCopies(times(v, c.factors[k], -1), len(c.factors[k]), c.copies[k]), c.got[k])
 		outer[k] = times(own[k], c.factors[k], 1)
+		for to := range c.copies[k] { // dead in the float model
+			for at := to; at < len(v); at += len(c.factors[k]) {
+				outer[k][at] = v[at]
+			}
+		}
 	}
 	float, err := run[2](append(slices.Clone(given), pick(outer, c.fed[0])...))
 	if err != nil {
@@ -203,6 +210,18 @@ func times(v []float32, factors []float64, power int) []float32 {
 		}
 	}
 	return out
+}
+
+// withCopies returns v, of n channels, with copies of some channels in others.
+func withCopies(v []float32, n int, copies map[int]copied) []float32 {
+	if len(copies) == 0 {
+		return v
+	}
+	v = slices.Clone(v)
+	for to, of := range copies {
+		copyChannel(v, layout{n, 1}, n, of.channel, to, of.size)
+	}
+	return v
 }
 
 // plusLoss is want, and what got is off from from; channels without a factor have no loss.

@@ -12,15 +12,16 @@ import (
 type Report struct {
 	Activations string `json:"activations"` // INT8, or INT16 with INT8 weights
 
-	Ops       int              `json:"ops"`           // in the written main graph
-	OpsInt8   int              `json:"ops_int8"`      // of these, working on tensors of that type
-	Folded    int              `json:"ops_folded"`    // MUL, ADD, SUB and DIV by constants, taken into filters
-	Depthwise int              `json:"ops_depthwise"` // 1×1 depthwise convolutions that others became
-	Fused     int              `json:"ops_fused"`     // activations moved into the op before
-	Float     []UnsupportedOp  `json:"ops_float"`     // kept in float, and why
-	Inputs    []InputReport    `json:"inputs"`
-	Equalized []EqualizedBlock `json:"equalized"` // groups of tensors whose channels were scaled
-	Absorbed  int              `json:"absorbed"`  // tensors whose high biases were absorbed
+	Ops       int               `json:"ops"`           // in the written main graph
+	OpsInt8   int               `json:"ops_int8"`      // of these, working on tensors of that type
+	Folded    int               `json:"ops_folded"`    // MUL, ADD, SUB and DIV by constants, taken into filters
+	Depthwise int               `json:"ops_depthwise"` // 1×1 depthwise convolutions that others became
+	Fused     int               `json:"ops_fused"`     // activations moved into the op before
+	Float     []UnsupportedOp   `json:"ops_float"`     // kept in float, and why
+	Inputs    []InputReport     `json:"inputs"`
+	Equalized []EqualizedBlock  `json:"equalized"` // groups of tensors whose channels were scaled
+	Doubled   []DoubledChannels `json:"doubled"`   // noisy channels with copies in dead ones
+	Absorbed  int               `json:"absorbed"`  // tensors whose high biases were absorbed
 
 	// Dropped are corrections of layers that inputs held out did not bear out.
 	Dropped []DroppedCorrection `json:"corrections_dropped"`
@@ -69,6 +70,13 @@ type InputReport struct {
 type EqualizedBlock struct {
 	Tensors []string `json:"tensors"`
 	GainDB  float64  `json:"gain_db"` // expected noise at the readers' outputs, before over after
+}
+
+// DoubledChannels are channels that dead channels of their tensor carry copies of.
+type DoubledChannels struct {
+	Tensor   string  `json:"tensor"`
+	Channels []int   `json:"channels"` // one for each copy
+	GainDB   float64 `json:"gain_db"`  // expected noise of the tensor and of those it is made from, before over after
 }
 
 // DroppedCorrection is a correction that one layer goes without.

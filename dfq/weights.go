@@ -85,10 +85,14 @@ func (j *job) correctRounding(op *tflite.Op, f *filter, nearest, sums []int8) []
 // filterScales returns the scales of op's weights, given its input's.
 func (j *job) filterScales(op *tflite.Op, f *filter) []float32 {
 	w := op.Inputs[f.weights]
-	perTensor := j.opts.PerTensor || f.perTensor || j.limits.PerTensor(op.Code)
-	scales := weightScales(w.Floats(), layoutOf(w, f.out), perTensor)
+	scales := weightScales(w.Floats(), layoutOf(w, f.out), j.scalesPerTensor(op))
 	widenForBias(scales, op.Inputs[f.bias].Floats(), float64(scaleOf(op.Inputs[f.input])))
 	return scales
+}
+
+// scalesPerTensor reports whether a filter's weights get one scale for all.
+func (j *job) scalesPerTensor(op *tflite.Op) bool {
+	return j.opts.PerTensor || spec(op).filter.perTensor || j.limits.PerTensor(op.Code)
 }
 
 // layout says where the output channels run in a filter: element i belongs to

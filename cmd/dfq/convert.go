@@ -380,13 +380,16 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 	if groups := r.Equalized; len(groups) > 0 {
 		row("equalized", "%d groups of tensors, median gain %.1f dB", len(groups), medianGain(groups))
 	}
+	if n := countDoubled(r.Doubled); n > 0 {
+		row("doubled", "%d noisy channels, with copies in dead ones", n)
+	}
 	if r.Absorbed > 0 {
 		row("absorbed", "high biases of %d tensors", r.Absorbed)
 	}
 	for _, d := range countDropped(r.Dropped) {
 		row("dropped", "%s", d)
 	}
-	if len(r.FloatSQNR) > 0 && len(r.Equalized)+r.Absorbed > 0 {
+	if len(r.FloatSQNR) > 0 && len(r.Equalized)+len(r.Doubled)+r.Absorbed > 0 {
 		row("float twin", "answers as the original to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
 	for _, g := range groupFindings(r.Findings) {
@@ -444,6 +447,14 @@ func medianGain(groups []dfq.EqualizedBlock) float64 {
 	}
 	slices.Sort(gains)
 	return (gains[(len(gains)-1)/2] + gains[len(gains)/2]) / 2
+}
+
+func countDoubled(all []dfq.DoubledChannels) int {
+	n := 0
+	for _, d := range all {
+		n += len(d.Channels)
+	}
+	return n
 }
 
 // foundHow says where an input's range comes from.

@@ -1,0 +1,310 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// doubleChannels puts copies of a tensor's noisiest channels into its dead ones, which
+// int8 models compute all the same. A filter that reads w·x reads the mean of both,
+//
+//	w/2·x + w/(2g)·(g·x),
+//
+// and since x and g·x are rounded apart, the noise of rounding them, and of rounding
+// the weights that make them, is halved. In float the answer is the same. It is the
+// outlier channel splitting of Zhao et al. (ICML 2019) without the channels that adds.
+//
+// A channel is doubled along a chain of filters: the convolution that writes it, the
+// depthwise ones that it passes, up to the convolution that sums channels again.
+func doubleChannels(j *job) error {
+	importance, few := importances(j), tooFewToKnow(j.graph)
+	for _, op := range j.graph.Ops {
+		c := j.chainFrom(op)
+		if c == nil || few[c.last()] || importance[c.last()] == nil {
+			continue
+		}
+		spares := c.spares(j)
+		noise, rest := c.noise(j, importance, spares)
+		sources, gain := noisiest(noise, rest, len(spares))
+		if !(gain >= doublingPays) {
+			continue
+		}
+		c.double(j, spares, sources)
+		j.report.Doubled = append(j.report.Doubled, DoubledChannels{Tensor: c.last().Name, Channels: sources, GainDB: gain})
+	}
+	j.uncutShares = map[*tflite.Op][]float64{} // of channels that are others now
+	return nil
+}
+
+// doublingPays is the least gain in dB for which a chain's channels are doubled.
+const doublingPays = 0.5
+
+// apart is g: by what each further copy of a channel is smaller than the one before.
+// Values of some steps are rounded apart by it, and a step becomes little larger.
+const apart = 0.95
+
+// chain is a convolution, what its output's channels pass one by one, and the
+// convolution that reads them.
+type chain struct {
+	filters []*tflite.Op       // the first reads all channels of its input, others are depthwise
+	tensors [][]*tflite.Tensor // by filter: its output, and that with padding
+	reader  *tflite.Op
+}
+
+// chainFrom returns the chain that op begins, nil if it begins none.
+func (j *job) chainFrom(op *tflite.Op) *chain {
+	if !j.mixes(op) || j.stats[op.Inputs[spec(op).filter.input]] == nil {
+		return nil
+	}
+	c, uses := &chain{filters: []*tflite.Op{op}}, j.graph.Uses()
+	t := op.Outputs[0]
+	tensors := []*tflite.Tensor{t}
+	for {
+		if len(uses[t]) != 1 || slices.Contains(j.graph.Outputs, t) || j.stats[t] == nil {
+			return nil
+		}
+		next := uses[t][0].Op
+		f := spec(next).filter
+		switch {
+		case j.float[next] != "":
+			return nil
+		case next.Code == schema.BuiltinOperatorPAD && channelCount(next.Outputs[0]) == channelCount(t):
+			t = next.Outputs[0]
+			tensors = append(tensors, t)
+		case f == depthwise && uses[t][0].Input == f.input && channelCount(next.Outputs[0]) == channelCount(t) && commutes(next):
+			c.filters, c.tensors = append(c.filters, next), append(c.tensors, tensors)
+			t = next.Outputs[0]
+			tensors = []*tflite.Tensor{t}
+		case f != nil && uses[t][0].Input == f.input && j.mixes(next):
+			c.tensors, c.reader = append(c.tensors, tensors), next
+			return c
+		default:
+			return nil
+		}
+	}
+}
+
+// mixes reports whether every output channel of op is a sum over all input channels,
+// and those of its output may be scaled.
+func (j *job) mixes(op *tflite.Op) bool {
+	f := spec(op).filter
+	return f != nil && f.in >= 0 && f != transposeConv && j.float[op] == "" && !grouped(op) && commutes(op)
+}
+
+// last is the tensor that the chain's reader reads.
+func (c *chain) last() *tflite.Tensor {
+	tensors := c.tensors[len(c.tensors)-1]
+	return tensors[len(tensors)-1]
+}
+
+// spare is a channel that carries nothing: value is all it ever is.
+type spare struct {
+	channel int
+	value   float64
+}
+
+// spares are the channels that stay constant at the end of the chain, for inputs with
+// headroom beyond what was seen. Where the reader pads, only zeros are the same at the
+// border too.
+func (c *chain) spares(j *job) []spare {
+	op := c.filters[len(c.filters)-1]
+	f := spec(op).filter
+	bias := op.Inputs[f.bias].Floats()
+	_, padded := windowOf(c.reader)
+	padded = padded || len(c.tensors[len(c.tensors)-1]) > 1
+	lo, hi := tflite.Clamp(activation(op))
+	var out []spare
+	for o, dead := range j.dead(op, f, headroom) {
+		value := math.Min(hi, math.Max(lo, float64(bias[o])))
+		if dead && (value == 0 || !padded) {
+			out = append(out, spare{o, value})
+		}
+	}
+	return out
+}
+
+// noise is what rounding a channel, at all stages of the chain, costs the outputs, as far
+// as copies lessen it, and the rest. A channel that reaches a cap keeps its size, and is
+// rounded like its copies.
+func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []spare) (noise []float64, rest float64) {
+	noise = make([]float64, channelCount(c.last()))
+	differ := make([]bool, len(noise))
+	for k, op := range c.filters {
+		t := op.Outputs[0]
+		step := j.usualStep(t)
+		for ch, share := range j.stats[t].share(func(x float64) bool { return x != 0 }) {
+			e := float64(share*step*step) * importance[t][ch]
+			if differ[ch] = differ[ch] || c.size(j, k, ch, 1) != 1; differ[ch] {
+				noise[ch] += e
+			} else {
+				rest += e
+			}
+		}
+	}
+	for _, s := range spares {
+		rest += noise[s.channel]
+		noise[s.channel] = 0
+	}
+	return noise, rest
+}
+
+// size is by what the n-th copy of a channel is larger than the channel, behind the
+// chain's k-th filter. Where made-up inputs reach the cap of RELU6 it is not.
+func (c *chain) size(j *job, k, channel, n int) float64 {
+	op := c.filters[k]
+	_, cap := tflite.Clamp(activation(op))
+	if j.stats[op.Outputs[0]].pre[channel].hi >= cap {
+		return 1
+	}
+	return math.Pow(apart, float64(n))
+}
+
+// noisiest returns the channels to copy into n spares, one for each while it pays, and
+// the gain in dB: m equal channels have the noise of one over m.
+func noisiest(noise []float64, rest float64, n int) (sources []int, gain float64) {
+	start := rest
+	for _, e := range noise {
+		start += e
+	}
+	left, times := start, ones(len(noise))
+	for range n {
+		best, most := 0, 0.0
+		for c, e := range noise {
+			if less := e / times[c] / (times[c] + 1); less > most {
+				best, most = c, less
+			}
+		}
+		if most == 0 || most < leastShare*start {
+			break
+		}
+		left -= most
+		times[best]++
+		sources = append(sources, best)
+	}
+	return sources, 10 * math.Log10(start/left)
+}
+
+// leastShare of a chain's noise is what a copy must take away.
+const leastShare = 0.005
+
+// copied is a channel that is size times another.
+type copied struct {
+	channel int
+	size    float64
+}
+
+// double puts copies of the sources into the first spares.
+func (c *chain) double(j *job, spares []spare, sources []int) {
+	spares = spares[:len(sources)]
+	c.silence(spares)
+	copies := make([][]copied, channelCount(c.last()))
+	for from := range copies {
+		copies[from] = []copied{{from, 1}}
+	}
+	for i, from := range sources {
+		to, before, size := spares[i].channel, 1.0, 1.0
+		for k, op := range c.filters {
+			before, size = size, c.size(j, k, from, len(copies[from]))
+			f := spec(op).filter
+			copyWeights(op.Inputs[f.weights], f.out, len(copies), from, to, size/before)
+			copyWeights(op.Inputs[f.bias], 0, len(copies), from, to, size)
+			for _, t := range c.tensors[k] {
+				j.stats[t].copyChannel(from, to, size)
+			}
+			copyChannel(j.patches[c.readerOf(k)], layout{len(copies), 1}, len(copies), from, to, size)
+		}
+		copies[from], copies[to] = append(copies[from], copied{to, size}), nil
+	}
+	c.shareWeights(j, copies)
+}
+
+// shareWeights shares what the reader's weights make of a channel among its copies.
+//
+// Equal shares would be rounded alike, and their errors would add up. So all but the
+// last are whole numbers of steps, and what rounding the last one errs is all.
+func (c *chain) shareWeights(j *job, copies [][]copied) {
+	f := spec(c.reader).filter
+	w := c.reader.Inputs[f.weights]
+	values, out, in := w.Floats(), layoutOf(w, f.out), layoutOf(w, f.in)
+	whole := slices.Clone(values)
+	share := func(take func(i int, x float64) float64) {
+		for i, x := range whole {
+			from := in.channel(i) % len(copies)
+			left := float64(x)
+			for n, to := range copies[from] {
+				at := i + (to.channel-from)*in.inner
+				part := left / float64(len(copies[from])-n) / to.size
+				if n+1 < len(copies[from]) {
+					part = take(i, part)
+				}
+				values[at] = float32(part)
+				left -= float64(part * to.size)
+			}
+		}
+	}
+	share(func(_ int, x float64) float64 { return x })
+	scales := weightScales(values, out, j.scalesPerTensor(c.reader))
+	share(func(i int, x float64) float64 {
+		step := float64(scales[min(out.channel(i), len(scales)-1)])
+		return step * math.Round(x/step)
+	})
+	w.SetFloats(values)
+}
+
+// readerOf is the filter that reads what the chain's k-th filter writes.
+func (c *chain) readerOf(k int) *tflite.Op {
+	if k+1 < len(c.filters) {
+		return c.filters[k+1]
+	}
+	return c.reader
+}
+
+// silence takes into the reader's bias what spares add to its outputs: none of it
+// matters when their channels carry something else.
+func (c *chain) silence(spares []spare) {
+	f := spec(c.reader).filter
+	bias, w := c.reader.Inputs[f.bias], c.reader.Inputs[f.weights].Floats()
+	value := make([]float64, channelCount(c.last()))
+	for _, s := range spares {
+		value[s.channel] = s.value
+	}
+	b := floats64(bias.Floats())
+	for i, at := range eachWeight(c.reader, f) {
+		b[at.out] += float64(float64(w[i]) * value[at.in])
+	}
+	bias.SetFloats(floats32(b))
+}
+
+// copyWeights copies one of n channels along an axis of a constant, times a factor.
+func copyWeights(w *tflite.Tensor, axis, n, from, to int, by float64) {
+	v := w.Floats()
+	copyChannel(v, layoutOf(w, axis), n, from, to, by)
+	w.SetFloats(v)
+}
+
+// copyChannel is copyWeights of values. A dense layer may read the channels of several
+// positions: they repeat along the axis.
+func copyChannel(v []float32, lay layout, n, from, to int, by float64) {
+	for i, x := range v {
+		if lay.channel(i)%n == from {
+			v[i+(to-from)*lay.inner] = float32(float64(x) * by)
+		}
+	}
+}
+
+// copyChannel makes the statistics of a channel those of another, times a factor.
+func (s *tensorStats) copyChannel(from, to int, by float64) {
+	n := len(s.channels)
+	for _, set := range [][]moments{s.channels, s.pre, s.early} {
+		if len(set) > 0 {
+			set[to] = set[from].scaled(by)
+		}
+	}
+	for _, v := range [][]float32{s.rows, s.seen.lows, s.seen.highs} {
+		copyChannel(v, layout{n, 1}, n, from, to, by)
+	}
+	s.lo, s.hi = bounds(s.channels)
+}
