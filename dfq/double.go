@@ -152,14 +152,33 @@ func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []
 }
 
 // size is by what the n-th copy of a channel is larger than the channel, behind the
-// chain's k-th filter. Where made-up inputs reach the cap of RELU6 it is not.
+// chain's k-th filter. Behind one where made-up inputs reach the cap of RELU6 it is not,
+// and so the filter has larger weights for smaller copies: if these would raise the one
+// scale that it has, all its weights would pay, and copies have the channel's size.
 func (c *chain) size(j *job, k, channel, n int) float64 {
-	op := c.filters[k]
-	_, cap := tflite.Clamp(activation(op))
-	if j.stats[op.Outputs[0]].pre[channel].hi >= cap {
+	size := math.Pow(apart, float64(n))
+	switch {
+	case c.capped(j, k, channel):
+		return 1
+	case k+1 < len(c.filters) && c.capped(j, k+1, channel) && j.raisesScale(c.filters[k+1], channel, 1/size):
 		return 1
 	}
-	return math.Pow(apart, float64(n))
+	return size
+}
+
+// capped reports whether a channel reaches the cap of the chain's k-th filter.
+func (c *chain) capped(j *job, k, channel int) bool {
+	op := c.filters[k]
+	_, cap := tflite.Clamp(activation(op))
+	return j.stats[op.Outputs[0]].pre[channel].hi >= cap
+}
+
+// raisesScale reports whether an output's weights, times a factor, raise the one scale
+// that all of op's weights have.
+func (j *job) raisesScale(op *tflite.Op, channel int, by float64) bool {
+	f := spec(op).filter
+	bounds := channelMax(op.Inputs[f.weights].Floats(), layoutOf(op.Inputs[f.weights], f.out))
+	return j.scalesPerTensor(op) && by*bounds[channel] > slices.Max(bounds)
 }
 
 // noisiest returns the channels to copy into n spares, one for each while it pays, and

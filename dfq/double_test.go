@@ -75,7 +75,7 @@ var doubled = map[string]Layer{
 	"depthwise":           Sequence(Conv(6, 3, ReLU), Depthwise(3, ReLU), dead(-1, 1, 5), Conv(8, 1, ReLU), loud(3, 60)),
 	"dead before":         Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Depthwise(3), outputs([]int{1, 5}, func(_, b []float32) { b[0] = 0 }), Conv(8, 3, ReLU), loud(3, 60)),
 	"two depthwise, pads": Sequence(Conv(6, 3, ReLU), Pad(1), Depthwise(3, ReLU, Valid), Depthwise(3, ReLU, Stride(2)), dead(-1, 1, 5), Pad(2), Conv(8, 3, ReLU, Valid), loud(3, 60)),
-	"relu6":               Sequence(Conv(6, 3, ReLU6), Depthwise(3, ReLU6), Scale(1, 1, 1, 40), dead(-1, 1, 5), Conv(8, 1, ReLU6), loud(3, 60)),
+	"relu6":               Sequence(Conv(6, 3, ReLU6), Depthwise(3, ReLU6), outputs([]int{3}, func(_, b []float32) { b[0] = 5.5 }), dead(-1, 1, 5), Conv(8, 1, ReLU6), loud(3, 60)),
 }
 
 // firstDoubled are the channels that were doubled in what these networks are about: with
@@ -232,6 +232,19 @@ func TestNotDoubled(t *testing.T) {
 	opts := &Options{Calibration: Inputs(head, 7, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
 	if j := jobAfter(t, head, opts, "double channels"); len(j.report.Doubled) > 0 {
 		t.Errorf("near the head: doubled %+v", j.report.Doubled)
+	}
+}
+
+// Where all weights of a filter have one scale, copies do not raise it: channel 3 has its
+// largest weights, and reaches the cap of its RELU6.
+func TestDoublingRaisesNoScale(t *testing.T) {
+	m := ChainSeed(3, Input(1, 12, 12, 3), Conv(6, 3, ReLU6), Depthwise(3, ReLU6), Scale(1, 1, 1, 40), dead(-1, 1, 5), Conv(8, 1, ReLU6), loud(3, 60), behindDoubled)
+	for _, perTensor := range []bool{false, true} {
+		opts := &Options{Calibration: Inputs(m, 7, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}, PerTensor: perTensor}
+		j := jobAfter(t, m, opts, "double channels")
+		if channels := firstDoubled(j.report); slices.Contains(channels, 3) == perTensor {
+			t.Errorf("per-tensor %v: channels %v were doubled", perTensor, channels)
+		}
 	}
 }
 
