@@ -78,7 +78,7 @@ func (j *job) chainFrom(op *tflite.Op) *chain {
 			c.filters, c.tensors = append(c.filters, next), append(c.tensors, tensors)
 			t = next.Outputs[0]
 			tensors = []*tflite.Tensor{t}
-		case f != nil && uses[t][0].Input == f.input && j.mixes(next):
+		case f != nil && uses[t][0].Input == f.input && j.mixes(next) && next.Inputs[f.weights].Shape[f.in]%channelCount(t) == 0:
 			c.tensors, c.reader = append(c.tensors, tensors), next
 			return c
 		default:
