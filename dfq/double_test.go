@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -304,12 +305,23 @@ func TestSharedWeights(t *testing.T) {
 }
 
 // Copies are found in an INT8 model by its weights and left out of the comparison; the
-// layers that make them and read them are compared as they are.
+// layers that make them and read them are compared as they are. So they are where the
+// channels before were scaled, and all weights changed their proportions.
 func TestLayersWithCopies(t *testing.T) {
-	for name, layers := range doubled {
+	scaled := Sequence(Conv(8, 3, ReLU), Scale(1, 0.1, 0.02, 0.3), Conv(6, 3, ReLU), dead(-1, 1, 5), Conv(8, 1, ReLU), loud(3, 60))
+	tests := map[string]Layer{"scaled before": scaled}
+	maps.Copy(tests, doubled)
+	for name, layers := range tests {
 		m := ChainSeed(3, Input(1, 12, 12, 3), layers, behindDoubled)
 		samples := Inputs(m, 7, 16, 1)
 		q, r := quantize(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}})
+		reader := "conv_1"
+		if name == "scaled before" {
+			reader = "conv_2"
+			if len(r.Equalized) == 0 {
+				t.Errorf("%s: nothing was scaled", name)
+			}
+		}
 		if len(r.Doubled) == 0 {
 			t.Errorf("%s: nothing was doubled", name)
 		}
@@ -318,7 +330,7 @@ func TestLayersWithCopies(t *testing.T) {
 			if l.SQNR < 25 || l.Alone < 33 {
 				t.Errorf("%s: %+v", name, l)
 			}
-			if l.Name == "conv_1" { // the reader
+			if l.Name == reader {
 				break
 			}
 		}

@@ -159,9 +159,13 @@ func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[i
 		return
 	}
 	lay := layoutOf(p.weights(), p.f.out)
+	expected, factors := make([]float32, len(p.float)), v.estimates(p.op.Inputs[p.f.input], known)
+	for i, at := range eachWeight(p.op, p.f) {
+		expected[i] = float32(float64(p.float[i]) * math.Exp(factors[at.in].log))
+	}
 	own := make([]bool, n)
 	for o := range own {
-		cosine, _ := weightCosine(p.float, p.real, lay, o, o)
+		cosine, _ := weightCosine(expected, p.real, lay, o, o)
 		own[o] = cosine >= ownWeights
 	}
 	for o := range n {
