@@ -55,7 +55,7 @@ type Options struct {
 
 	Ranges RangeRule // of int8 activations
 
-	NoEqualize bool // leave out scaling channels against each other, and MEAN in place of pools
+	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
 	Thorough bool // correct biases layer by layer too, which takes about twice as long
@@ -122,10 +122,9 @@ type pass struct {
 
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
-// noFill: int16 activations have steps enough.
-func noFill(o *Options) bool     { return o.NoEqualize || o.PerTensor || o.Activations == Int16 }
-func noDouble(o *Options) bool   { return o.NoEqualize || o.Activations == Int16 }
-func keepPools(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
+// plainOr16: int16 activations have steps enough.
+func plainOr16(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
+func noFill(o *Options) bool     { return plainOr16(o) || o.PerTensor }
 func noTarget(o *Options) bool   { return o.Target == "" }
 func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
 func noAbsorb(o *Options) bool   { return !o.Absorb }
@@ -144,9 +143,9 @@ var passes = [...]pass{
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
 	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},           // per-channel weights: small channels up, for the activations' sake
-	{name: "double channels", run: doubleChannels, skip: noDouble},            // dead channels carry copies of noisy ones
+	{name: "double channels", run: doubleChannels, skip: plainOr16},           // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
-	{name: "average by mean", run: averageByMean, skip: keepPools},            // pools over whole images whose averages need steps of their own
+	{name: "average by mean", run: averageByMean, skip: plainOr16},            // pools over whole images whose averages need steps of their own
 	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor

@@ -95,7 +95,7 @@ Targets: ` + targetNames + `.`,
 	flags.StringVar(&f.calibrate, "calibrate", "", "take real inputs from `PATH` in place of made-up ones")
 	flags.Float64Var(&f.crop, "crop", 1, "central `SHARE` of the height and width of images to use")
 	flags.StringVar(&f.rangeRule, "ranges", "least-error", "`RULE` for the ranges of int8 activations: least-error, min-max or six-deviations, as in the paper")
-	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization, and MEAN in place of pools")
+	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization, copies in dead channels, and MEAN in place of pools")
 	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
 	flags.BoolVar(&f.thorough, "thorough", false, "correct biases layer by layer too, which takes about twice as long")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
