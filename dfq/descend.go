@@ -109,12 +109,18 @@ func secondMoments(rows []float32, k int) []float32 {
 	h := make([]float32, k*k)
 	c := blas32.General{Rows: n, Cols: k, Stride: k, Data: centred}
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(n), c, c, 0, blas32.General{Rows: k, Cols: k, Stride: k, Data: h})
-	for i := range k {
-		for m, x := range h[i*k : i*k+k] {
-			if m != i && x*x < oneValue*h[i*k+i]*h[m*k+m] {
-				h[i*k+m] = x * (1 - shrink)
+	own := make([]float32, k) // H's diagonal
+	for i := range own {
+		own[i] = h[i*k+i]
+	}
+	for i := range own {
+		row, one := h[i*k:i*k+k], oneValue*own[i]
+		for m, x := range row {
+			if x*x < one*own[m] {
+				row[m] = x * (1 - shrink)
 			}
 		}
+		row[i] = own[i]
 	}
 	return h
 }

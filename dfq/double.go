@@ -27,6 +27,9 @@ func doubleChannels(j *job) error {
 			continue
 		}
 		spares := c.spares(j)
+		if len(spares) == 0 {
+			continue
+		}
 		noise, rest := c.noise(j, importance, spares)
 		sources, gain := noisiest(noise, rest, len(spares))
 		if !(gain >= doublingPays) {
