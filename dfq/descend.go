@@ -120,7 +120,6 @@ func secondMoments(rows []float32, k int) []float32 {
 				row[m] = x * (1 - shrink)
 			}
 		}
-		row[i] = own[i]
 	}
 	return h
 }

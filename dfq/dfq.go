@@ -122,7 +122,7 @@ type pass struct {
 
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
-// plainOr16: int16 activations have steps enough.
+// plainOr16: plain rounding is asked for, or int16 activations, which have steps enough.
 func plainOr16(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
 func noFill(o *Options) bool     { return plainOr16(o) || o.PerTensor }
 func noTarget(o *Options) bool   { return o.Target == "" }

@@ -20,9 +20,9 @@ import (
 // A channel is doubled along a chain of filters: the convolution that writes it, the
 // depthwise ones that it passes, up to the convolution that sums channels again.
 func doubleChannels(j *job) error {
-	importance, few := importances(j), tooFewToKnow(j.graph)
+	importance, few, uses := importances(j), tooFewToKnow(j.graph), j.graph.Uses()
 	for _, op := range j.graph.Ops {
-		c := j.chainFrom(op)
+		c := j.chainFrom(op, uses)
 		if c == nil || few[c.last()] || importance[c.last()] == nil {
 			continue
 		}
@@ -58,11 +58,11 @@ type chain struct {
 }
 
 // chainFrom returns the chain that op begins, nil if it begins none.
-func (j *job) chainFrom(op *tflite.Op) *chain {
+func (j *job) chainFrom(op *tflite.Op, uses map[*tflite.Tensor][]tflite.Use) *chain {
 	if !j.mixes(op) || j.stats[op.Inputs[spec(op).filter.input]] == nil {
 		return nil
 	}
-	c, uses := &chain{filters: []*tflite.Op{op}}, j.graph.Uses()
+	c := &chain{filters: []*tflite.Op{op}}
 	t := op.Outputs[0]
 	tensors := []*tflite.Tensor{t}
 	for {
@@ -120,7 +120,8 @@ func (c *chain) spares(j *job) []spare {
 	padded = padded || len(c.tensors[len(c.tensors)-1]) > 1
 	lo, hi := tflite.Clamp(activation(op))
 	var out []spare
-	for o, dead := range j.dead(op, f, headroom) {
+	dead, _ := j.dead(op, f, headroom)
+	for o, dead := range dead {
 		value := math.Min(hi, math.Max(lo, float64(bias[o])))
 		if dead && (value == 0 || !padded) {
 			out = append(out, spare{o, value})
@@ -179,9 +180,12 @@ func (c *chain) capped(j *job, k, channel int) bool {
 // raisesScale reports whether an output's weights, times a factor, raise the one scale
 // that all of op's weights have.
 func (j *job) raisesScale(op *tflite.Op, channel int, by float64) bool {
+	if !j.scalesPerTensor(op) {
+		return false
+	}
 	f := spec(op).filter
 	bounds := channelMax(op.Inputs[f.weights].Floats(), layoutOf(op.Inputs[f.weights], f.out))
-	return j.scalesPerTensor(op) && by*bounds[channel] > slices.Max(bounds)
+	return by*bounds[channel] > slices.Max(bounds)
 }
 
 // noisiest returns the channels to copy into n spares, one for each while it pays, and

@@ -269,7 +269,7 @@ func TestSharedWeights(t *testing.T) {
 		m := ChainSeed(3, Input(1, 12, 12, 3), Conv(6, 3, ReLU), Conv(8, 3, ReLU), loud(3, factor), behindDoubled)
 		opts := &Options{Calibration: Inputs(m, 7, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
 		j := jobAfter(t, m, opts, "fill ranges")
-		c := j.chainFrom(j.graph.Ops[0])
+		c := j.chainFrom(j.graph.Ops[0], j.graph.Uses())
 		w := c.reader.Inputs[conv.weights]
 		whole := w.Floats()
 		sizes := map[int]float64{3: 1, 1: apart, 5: apart * apart}

@@ -228,8 +228,7 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 func (j *job) findInFilter(op *tflite.Op, f *filter) {
 	w, out, bias := op.Inputs[f.weights], op.Outputs[0], op.Inputs[f.bias].Floats()
 	values, lay := w.Floats(), layoutOf(w, f.out)
-	_, reach := j.reaches(op, f, values, lay)
-	isDead := j.dead(op, f, 1)
+	isDead, reach := j.dead(op, f, 1)
 	bounds := channelMax(values, lay)
 	plain := weightScales(values, lay, len(w.Quant.Scale) == 1)
 	var dead, widened, over []int
@@ -261,16 +260,17 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 
 // dead tells which output channels of a filter are constant for inputs within room
 // times what was seen: those without weights, and those that their activation cuts.
-func (j *job) dead(op *tflite.Op, f *filter, room float64) []bool {
+// reach is what weights add at most, see reaches.
+func (j *job) dead(op *tflite.Op, f *filter, room float64) (dead []bool, reach []float64) {
 	w, bias := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
 	up, reach := j.reaches(op, f, w.Floats(), layoutOf(w, f.out))
+	dead = make([]bool, len(reach))
 	floor, _ := tflite.Clamp(activation(op))
 	largest := slices.Max(reach)
-	out := make([]bool, len(reach))
-	for o := range out {
-		out[o] = reach[o] <= deadShare*largest || float64(bias[o])+float64(room*up[o]) <= floor
+	for o := range dead {
+		dead[o] = reach[o] <= deadShare*largest || float64(bias[o])+float64(room*up[o]) <= floor
 	}
-	return out
+	return dead, reach
 }
 
 // reaches are what the weights of each output channel add at most, upwards and

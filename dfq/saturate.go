@@ -13,8 +13,8 @@ import (
 // int8 range that ends there spends no step on what makes no difference.
 type saturated struct {
 	j      *job
-	groups *groups
-	of     map[*tflite.Tensor]Range
+	groups *groups                  // whose ranges are cut
+	of     map[*tflite.Tensor]Range // where the readers seen so far look
 }
 
 // endWhereReadersSaturate cuts the ranges of groups to where their members are looked at.
