@@ -2,9 +2,11 @@ package dfq
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"dfq/dfq/internal/stimulus"
 	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
@@ -434,5 +436,56 @@ func TestNoiseBehindAFilter(t *testing.T) {
 		if got := r.gain[0]; math.Abs(got/want-1) > 1e-6 {
 			t.Errorf("%s: gain of %g, want %g", name, got, want)
 		}
+	}
+}
+
+// What a mean over the image leaves of noise in activations and of errors in weights,
+// each over what it is at one position: sameEverywhere is about the ratio of the two.
+func TestErrorsOfWeightsAreNotAveragedAway(t *testing.T) {
+	const side, patch, channels, samples, draws = 7, 8, 3, 64, 200
+	var images [][]float64 // [sample][position and channel], as a deep layer sees it: each position an area of the image
+	var all [channels]moments
+	for s := range samples {
+		shape := []int{1, side * patch, side * patch, channels}
+		pixels, image := make([]float32, shape[1]*shape[2]*channels), make([]float64, side*side*channels)
+		stimulus.Fill(pixels, shape, stimulus.Leaves, 1, uint64(s))
+		for i, x := range pixels {
+			row, column, c := i/channels/shape[2]/patch, i/channels%shape[2]/patch, i%channels
+			image[(row*side+column)*channels+c] += float64(x) / (patch * patch)
+		}
+		values := make([]float32, len(image))
+		for i, x := range image {
+			values[i] = float32(x)
+		}
+		for c, m := range channelMoments(values, channels) {
+			all[c] = all[c].join(m)
+		}
+		images = append(images, image)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	var rounding, errors struct{ here, behind float64 } // power at one position, and behind the mean
+	for range draws {
+		var w, e [channels]float64
+		for c := range w {
+			w[c], e[c] = r.NormFloat64(), r.Float64()-0.5
+			rounding.here += w[c] * w[c] / 12
+			errors.here += e[c] * e[c] * all[c].variance()
+		}
+		for _, image := range images {
+			a, b := 0.0, 0.0
+			for i, x := range image {
+				c := i % channels
+				a += w[c] * (math.Round(x*255) - x*255) / (side * side)
+				b += e[c] * (x - all[c].mean) / (side * side)
+			}
+			rounding.behind += a * a / samples
+			errors.behind += b * b / samples
+		}
+	}
+	activations, weights := rounding.behind/rounding.here, errors.behind/errors.here
+	if ratio := weights / activations; ratio < sameEverywhere/2 || ratio > sameEverywhere*4 {
+		t.Errorf("a mean leaves %.3f of noise in activations and %.3f of errors in weights, the ratio is %.1f; %d is taken for it", activations, weights, ratio, sameEverywhere)
+	} else {
+		t.Logf("a mean leaves %.3f and %.3f, the ratio is %.1f", activations, weights, ratio)
 	}
 }

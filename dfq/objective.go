@@ -270,12 +270,12 @@ func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
 // cost is the expected noise at all readers' outputs, relative to their
 // variances, for scales s:
 //
-//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  δ_r²/12 · Σ_o 1/v_o · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c
+//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  k·(δ_r²/12 · Σ_o 1/v_o · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c)
 //
 // Δ_t is the step of tensor t at its scaled range, g the readers' gains; δ_r is
 // the step of a reader's weights at their scaled range, V the input's variance
 // (its mean is corrected in the bias), v the outputs'; δ_w is the step of the
-// weights that write the block, U their input's variance.
+// weights that write the block, U their input's variance; k is sameEverywhere.
 func (b *block) cost(s []float64) float64 {
 	gain := 0.0
 	for _, r := range b.readers {
@@ -300,13 +300,20 @@ func (b *block) cost(s []float64) float64 {
 			largest = math.Max(largest, m/at(s, w.place[o]))
 		}
 		step := largest / 127
-		total += step * step / 12 * w.input * gain
+		total += sameEverywhere * step * step / 12 * w.input * gain
 	}
 	for _, r := range b.readers {
-		total += r.weightNoise(s)
+		total += sameEverywhere * r.weightNoise(s)
 	}
 	return total
 }
+
+// sameEverywhere is by how much more noise in weights counts than noise in
+// activations. Values of an activation are rounded apart at every position, and the
+// layers behind average much of that away, pools over whole images all but 1/49 of it at
+// 7 × 7. An error in a weight is the same at every position, and what it adds to the
+// output goes with the input, which is alike all over an object.
+const sameEverywhere = 16
 
 func at(s []float64, place int) float64 {
 	if place < 0 {

@@ -92,6 +92,7 @@ var (
 	state  = flag.Bool("state", false, "state the input range instead of finding it")
 	int16  = flag.Bool("int16", false, "measure 16x8: int16 activations")
 	layers = flag.Bool("layers", false, "print every layer's error")
+	seed   = flag.Uint64("seed", 0, "of made-up inputs")
 )
 
 func main() {
@@ -171,7 +172,7 @@ func (m model) measure() error {
 
 // row converts with both kinds of weights and prints one line per output.
 func (m model) row(float *tflite.Model, scored, held dataset, name string, opts dfq.Options, calibrate int) error {
-	opts.Interpreter, opts.AllowFloat = open, true
+	opts.Interpreter, opts.AllowFloat, opts.Seed = open, true, *seed
 	if *int16 {
 		opts.Activations = dfq.Int16
 	}
