@@ -443,21 +443,17 @@ func TestNoiseBehindAFilter(t *testing.T) {
 // each over what it is at one position: sameEverywhere is about the ratio of the two.
 func TestErrorsOfWeightsAreNotAveragedAway(t *testing.T) {
 	const side, patch, channels, samples, draws = 7, 8, 3, 64, 200
-	var images [][]float64 // [sample][position and channel], as a deep layer sees it: each position an area of the image
+	var images [][]float32 // [sample][position and channel], as a deep layer sees it: each position an area of the image
 	var all [channels]moments
 	for s := range samples {
 		shape := []int{1, side * patch, side * patch, channels}
-		pixels, image := make([]float32, shape[1]*shape[2]*channels), make([]float64, side*side*channels)
+		pixels, image := make([]float32, shape[1]*shape[2]*channels), make([]float32, side*side*channels)
 		stimulus.Fill(pixels, shape, stimulus.Leaves, 1, uint64(s))
 		for i, x := range pixels {
 			row, column, c := i/channels/shape[2]/patch, i/channels%shape[2]/patch, i%channels
-			image[(row*side+column)*channels+c] += float64(x) / (patch * patch)
+			image[(row*side+column)*channels+c] += x / (patch * patch)
 		}
-		values := make([]float32, len(image))
-		for i, x := range image {
-			values[i] = float32(x)
-		}
-		for c, m := range channelMoments(values, channels) {
+		for c, m := range channelMoments(image, channels) {
 			all[c] = all[c].join(m)
 		}
 		images = append(images, image)
@@ -473,8 +469,8 @@ func TestErrorsOfWeightsAreNotAveragedAway(t *testing.T) {
 		}
 		for _, image := range images {
 			a, b := 0.0, 0.0
-			for i, x := range image {
-				c := i % channels
+			for i, v := range image {
+				c, x := i%channels, float64(v)
 				a += w[c] * (math.Round(x*255) - x*255) / (side * side)
 				b += e[c] * (x - all[c].mean) / (side * side)
 			}

@@ -284,7 +284,7 @@ func (b *block) cost(s []float64) float64 {
 		}
 		gain += r.gain[len(s)]
 	}
-	total := 0.0
+	activations, weights := 0.0, 0.0
 	for _, ranges := range b.ranges {
 		lo, hi := 0.0, 0.0
 		for _, c := range ranges {
@@ -292,7 +292,7 @@ func (b *block) cost(s []float64) float64 {
 			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
 		}
 		step := b.grid.Step(lo, hi)
-		total += step * step / 12 * gain
+		activations += step * step / 12 * gain
 	}
 	for _, w := range b.writers {
 		largest := 0.0
@@ -300,12 +300,12 @@ func (b *block) cost(s []float64) float64 {
 			largest = math.Max(largest, m/at(s, w.place[o]))
 		}
 		step := largest / 127
-		total += sameEverywhere * step * step / 12 * w.input * gain
+		weights += step * step / 12 * w.input * gain
 	}
 	for _, r := range b.readers {
-		total += sameEverywhere * r.weightNoise(s)
+		weights += r.weightNoise(s)
 	}
-	return total
+	return activations + sameEverywhere*weights
 }
 
 // sameEverywhere is by how much more noise in weights counts than noise in
