@@ -3,8 +3,6 @@ package dfq
 import (
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 
 	"dfq/tflite"
 )
@@ -106,41 +104,6 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 		d.Outputs = append(d.Outputs, sum.diff(t.Name))
 	}
 	return d, nil
-}
-
-// inParallel runs work on as many goroutines as there are processors; next
-// hands out the numbers 0 … n−1, each once. It returns the first error.
-func inParallel(n int, work func(next func() (int, bool)) error) error {
-	var (
-		mu    sync.Mutex
-		given int
-		first error
-		wait  sync.WaitGroup
-	)
-	next := func() (int, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if given >= n || first != nil {
-			return 0, false
-		}
-		given++
-		return given - 1, true
-	}
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			if err := work(next); err != nil {
-				mu.Lock()
-				if first == nil {
-					first = err
-				}
-				mu.Unlock()
-			}
-		}()
-	}
-	wait.Wait()
-	return first
 }
 
 func (s *errorSums) add(want, got []float32, channels int) {

@@ -30,12 +30,9 @@ func descend(w []float32, q []int8, scales []float32, h []float32, k int) {
 		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: e},
 		blas32.General{Rows: k, Cols: k, Stride: k, Data: h}, 0,
 		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: g})
-	inParallel(outputs, func(next func() (int, bool)) error {
-		for o, ok := next(); ok; o, ok = next() {
-			at := o * k
-			descendOne(q[at:at+k], e[at:at+k], g[at:at+k], h, k)
-		}
-		return nil
+	eachInParallel(outputs, func(o int) {
+		at := o * k
+		descendOne(q[at:at+k], e[at:at+k], g[at:at+k], h, k)
 	})
 }
 

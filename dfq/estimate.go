@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"dfq/dfq/internal/ref"
 	"dfq/schema"
@@ -193,24 +192,6 @@ func (s *tensorStats) share(meets func(x float64) bool) []float64 {
 		}
 	}
 	return out
-}
-
-// ordered returns a function that takes numbered results in any order, from any
-// goroutine, and hands them to use one by one in the order of their numbers: sums
-// then do not depend on who was first, and nothing waits but what is early.
-func ordered[T any](use func(T)) func(number int, result T) {
-	var mu sync.Mutex
-	next, early := 0, map[int]T{}
-	return func(number int, result T) {
-		mu.Lock()
-		defer mu.Unlock()
-		early[number] = result
-		for r, ok := early[next]; ok; r, ok = early[next] {
-			use(r)
-			delete(early, next)
-			next++
-		}
-	}
 }
 
 const (

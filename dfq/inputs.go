@@ -437,17 +437,21 @@ func rms(v []float32) float64 {
 // encodings they take turns.
 func (j *job) makeSamples(encodings [][]Encoding, n int, seed uint64) [][][]float32 {
 	samples := make([][][]float32, n)
-	for s := range samples {
-		samples[s] = make([][]float32, len(j.graph.Inputs))
-		for i, t := range j.graph.Inputs {
-			v := make([]float32, t.Len())
-			samples[s][i] = v
-			if len(encodings[i]) == 0 {
-				continue // not real: zeros
-			}
-			stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
-			encodings[i][s%len(encodings[i])].apply(v, v, channelCount(t))
-		}
-	}
+	eachInParallel(n, func(s int) { samples[s] = j.makeSample(encodings, s, seed) }) // with random numbers of its own
 	return samples
+}
+
+// makeSample makes the s-th of them.
+func (j *job) makeSample(encodings [][]Encoding, s int, seed uint64) [][]float32 {
+	sample := make([][]float32, len(j.graph.Inputs))
+	for i, t := range j.graph.Inputs {
+		v := make([]float32, t.Len())
+		sample[i] = v
+		if len(encodings[i]) == 0 {
+			continue // not real: zeros
+		}
+		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
+		encodings[i][s%len(encodings[i])].apply(v, v, channelCount(t))
+	}
+	return sample
 }

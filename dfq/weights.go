@@ -13,27 +13,48 @@ import (
 // narrow range [−127, 127], one scale per output channel or, where asked, one
 // per tensor.
 func quantizeWeights(j *job) error {
-	j.weights = map[*tflite.Tensor][]int8{}
+	var filters []*tflite.Op
 	for _, op := range j.graph.Ops {
 		f := spec(op).filter
 		if f == nil || j.float[op] != "" {
 			continue
 		}
-		w := op.Inputs[f.weights]
-		lay := layoutOf(w, f.out)
-		values := w.Floats()
+		filters = append(filters, op)
 		scales := j.filterScales(op, f)
-		w.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
+		q := &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
 		if len(scales) == 1 {
-			w.Quant.Axis = 0
+			q.Axis = 0
 		}
-		j.weights[w] = roundNearest(values, lay, scales)
-		if !j.opts.NoCorrect {
-			sums := preserveSums(j.weights[w], values, lay, scales, kernelsOf(op, f))
-			j.weights[w] = j.correctRounding(op, f, j.weights[w], sums)
+		op.Inputs[f.weights].Quant = q
+	}
+	roundings := make([]rounding, len(filters))
+	eachInParallel(len(filters), func(k int) { roundings[k] = j.round(filters[k]) })
+	j.weights = map[*tflite.Tensor][]int8{}
+	for k, op := range filters {
+		j.weights[op.Inputs[spec(op).filter.weights]] = roundings[k].q
+		for _, correction := range roundings[k].dropped {
+			j.drop(op, correction)
 		}
 	}
 	return nil
+}
+
+// rounding is what a filter's weights are rounded to.
+type rounding struct {
+	q       []int8
+	dropped []string // corrections that were tried
+}
+
+// round rounds a filter's weights at the scales that they have.
+func (j *job) round(op *tflite.Op) rounding {
+	f := spec(op).filter
+	w := op.Inputs[f.weights]
+	values, lay, scales := w.Floats(), layoutOf(w, f.out), w.Quant.Scale
+	nearest := roundNearest(values, lay, scales)
+	if j.opts.NoCorrect {
+		return rounding{q: nearest}
+	}
+	return j.correctRounding(op, f, nearest, preserveSums(nearest, values, lay, scales, kernelsOf(op, f)))
 }
 
 // kernelsOf numbers the kernels of a filter by the channel they read, element by
@@ -50,34 +71,34 @@ func kernelsOf(op *tflite.Op, f *filter) []int {
 	return kernels
 }
 
-// correctRounding returns the rounding of op's weights that errs least on inputs
+// correctRounding chooses the rounding of op's weights that errs least on inputs
 // held out: to nearest, sum-preserving, or second-order from there, which is fitted
 // to the other inputs.
-func (j *job) correctRounding(op *tflite.Op, f *filter, nearest, sums []int8) []int8 {
+func (j *job) correctRounding(op *tflite.Op, f *filter, nearest, sums []int8) rounding {
 	in, ok := j.filterInputOf(op, f)
 	if !ok {
-		return sums // which needs no statistics
+		return rounding{q: sums} // which needs no statistics
 	}
 	fit, held := in.part()
 	if len(fit.rows) == 0 {
-		return sums
+		return rounding{q: sums}
 	}
 	w, scales := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Quant.Scale
 	descended := slices.Clone(sums)
 	fit.descend(w, descended, scales)
 	errNearest, errSums, errDescended := held.squaredError(w, nearest, scales), held.squaredError(w, sums, scales), held.squaredError(w, descended, scales)
 	if errDescended < min(errNearest, errSums) {
-		return descended
+		return rounding{q: descended}
 	}
-	best := nearest
+	best := rounding{q: nearest}
 	if errSums < errNearest {
-		best = sums
+		best.q = sums
 	}
-	if !slices.Equal(best, sums) {
-		j.drop(op, "sum-preserving rounding")
+	if !slices.Equal(best.q, sums) {
+		best.dropped = append(best.dropped, "sum-preserving rounding")
 	}
-	if !slices.Equal(best, descended) {
-		j.drop(op, "second-order rounding")
+	if !slices.Equal(best.q, descended) {
+		best.dropped = append(best.dropped, "second-order rounding")
 	}
 	return best
 }
