@@ -104,8 +104,18 @@ func secondMoments(rows []float32, k int) []float32 {
 		centred[i] = x - float32(keep*mean[i%k])
 	}
 	h := make([]float32, k*k)
-	c := blas32.General{Rows: n, Cols: k, Stride: k, Data: centred}
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(n), c, c, 0, blas32.General{Rows: k, Cols: k, Stride: k, Data: h})
+	for i := 0; i < k; i += panel { // H is symmetric: on and above its diagonal, in panels of rows
+		rows := min(panel, k-i)
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(n),
+			blas32.General{Rows: n, Cols: rows, Stride: k, Data: centred[i:]},
+			blas32.General{Rows: n, Cols: k - i, Stride: k, Data: centred[i:]}, 0,
+			blas32.General{Rows: rows, Cols: k - i, Stride: k, Data: h[i*k+i:]})
+	}
+	for i := range k {
+		for m := range i {
+			h[i*k+m] = h[m*k+i]
+		}
+	}
 	own := make([]float32, k) // H's diagonal
 	for i := range own {
 		own[i] = h[i*k+i]
@@ -122,6 +132,8 @@ func secondMoments(rows []float32, k int) []float32 {
 }
 
 const (
+	panel = 128
+
 	// keepMean is how much of the squared mean stays in H, although the bias
 	// correction takes the mean error out: made-up means are not quite right.
 	keepMean = 0.25

@@ -39,7 +39,7 @@ func correctEmpirically(j *job) error {
 		channels := channelCount(part.value)
 		rounded := make([][]moments, len(live)) // [sample][channel]
 		for s := range live {
-			rounded[s] = channelMoments(live[s][part.value], channels)
+			rounded[s] = channelMeans(live[s][part.value], channels)
 		}
 		shifts, taken := make([]float32, channels), false
 		for c := range shifts {
@@ -101,7 +101,7 @@ func (j *job) sampleMeans(m *tflite.Model, outputs []observation) ([][][]float64
 	return means, j.eachSample(m, func(s int, values [][]float32) {
 		for k, v := range values {
 			var row []float64
-			for _, m := range channelMoments(v, channelCount(outputs[k].value)) {
+			for _, m := range channelMeans(v, channelCount(outputs[k].value)) {
 				row = append(row, m.mean)
 			}
 			means[s] = append(means[s], row)

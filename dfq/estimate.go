@@ -3,6 +3,8 @@ package dfq
 import (
 	"fmt"
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"dfq/dfq/internal/ref"
@@ -41,8 +43,9 @@ func estimate(j *job) error {
 			continue
 		}
 		s := newTensorStats(channelCount(t), false)
-		for _, sample := range j.samples {
-			s.join(channelMoments(sample[i], channelCount(t)), nil, someRows(sample[i], channelCount(t), rowValues/len(j.samples)), len(j.samples))
+		for n, sample := range j.samples {
+			rows := someRows(sample[i], channelCount(t), rowValues/len(j.samples), rand.NewPCG(uint64(n), 0))
+			s.join(channelMoments(sample[i], channelCount(t)), nil, rows, len(j.samples))
 		}
 		j.stats[t] = s
 	}
@@ -85,7 +88,7 @@ func (j *job) observe(want []*tflite.Tensor) error {
 		}
 	})
 	return j.eachSample(probe, func(i int, values [][]float32) {
-		inOrder(i, gather(observed, readers, pointwise, values, len(j.samples)))
+		inOrder(i, gather(observed, readers, pointwise, values, i, len(j.samples)))
 	})
 }
 
@@ -109,9 +112,10 @@ type sampleStats struct {
 	patches     [][]float32 // [reader]
 }
 
-// gather takes the statistics of one sample's values, of those seen before their
-// activation also behind it. n is the number of samples.
-func gather(observed []observation, readers []patchReader, pointwise map[*tflite.Tensor]bool, values [][]float32, n int) sampleStats {
+// gather takes the statistics of the values of sample i of n, of those seen before
+// their activation also behind it.
+func gather(observed []observation, readers []patchReader, pointwise map[*tflite.Tensor]bool, values [][]float32, i, n int) sampleStats {
+	random := rand.NewPCG(uint64(i), 0) // other places in every sample
 	s := sampleStats{
 		values: make([][]moments, len(values)), pre: make([][]moments, len(values)),
 		rows: make([][]float32, len(values)), patches: make([][]float32, len(readers)),
@@ -119,20 +123,25 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 	for k, v := range values {
 		o := observed[k]
 		channels := channelCount(o.value)
+		lo, hi := channelBounds(v, channels)
+		some := someRows(v, channels, momentRows*channels, random)
 		if o.splits() {
-			s.pre[k] = channelMoments(v, channels)
+			s.pre[k] = within(lo, hi, channelMeans(some, channels))
 		}
-		s.values[k] = momentsBehind(v, channels, o.fused)
+		for _, v := range [][]float32{lo, hi, some} {
+			cut(v, o.fused)
+		}
+		s.values[k] = within(lo, hi, channelMeans(some, channels))
 		keep := rowValues
 		if pointwise[o.tensor] {
 			keep = max(keep, leastRows*channels)
 		}
-		s.rows[k] = someRows(v, channels, (keep+n-1)/n+channels-1)
+		s.rows[k] = someRows(v, channels, (keep+n-1)/n+channels-1, random)
 		cut(s.rows[k], o.fused)
 	}
 	for r, reader := range readers {
 		at := reader.observed(observed)
-		s.patches[r] = reader.window.somePatches(values[at], max(1, reader.rows/n))
+		s.patches[r] = reader.window.somePatches(values[at], max(1, reader.rows/n), random)
 		cut(s.patches[r], observed[at].fused)
 	}
 	return s
@@ -195,6 +204,10 @@ func (s *tensorStats) share(meets func(x float64) bool) []float64 {
 }
 
 const (
+	// momentRows is how many rows of a sample say its mean and deviation, which more
+	// say no better: rows of an image are alike, and samples are not.
+	momentRows = 256
+
 	rowValues = 1 << 15 // values of a tensor that are kept, over all samples
 	leastRows = 512     // rows at least where a filter of one tap reads them
 )
@@ -214,18 +227,28 @@ func pointwiseInputs(g *tflite.Graph) map[*tflite.Tensor]bool {
 	return out
 }
 
-// someRows copies evenly spaced rows of v, about n values in all and at least
-// one row.
-func someRows(v []float32, channels, n int) []float32 {
-	rows := len(v) / channels
-	keep := min(rows, max(1, n/channels))
-	out := make([]float32, 0, keep*channels)
-	for k := range keep {
-		// Odd multiples of half a stride miss no border and favour none.
-		r := (2*k + 1) * rows / (2 * keep)
+// someRows copies rows of v, about n values in all and at least one row.
+func someRows(v []float32, channels, n int, random *rand.PCG) []float32 {
+	at := places(len(v)/channels, max(1, n/channels), random)
+	out := make([]float32, 0, len(at)*channels)
+	for _, r := range at {
 		out = append(out, v[r*channels:][:channels]...)
 	}
 	return out
+}
+
+// places are n of the numbers below all, or all of them: one anywhere in each of n equal
+// parts. Places at equal distances would lie in one column of an image as wide as that.
+func places(all, n int, random *rand.PCG) []int {
+	at := make([]int, min(n, all))
+	for k := range at {
+		at[k] = k
+		if n < all {
+			in, _ := bits.Mul64(random.Uint64(), uint64(all)) // the part that it lies in has a width of all
+			at[k] = (k*all + int(in)) / n
+		}
+	}
+	return at
 }
 
 // channelCount is the length of the last axis.

@@ -2,6 +2,8 @@ package dfq
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -17,8 +19,14 @@ func TestSomeRows(t *testing.T) {
 	for _, test := range []struct {
 		n    int
 		want []float32 // rows
-	}{{30, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {1000, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {6, []float32{2, 7}}, {1, []float32{5}}} {
-		got := someRows(v, 3, test.n)
+	}{{30, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {1000, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {29, nil}, {7, nil}, {1, nil}} {
+		random := rand.NewPCG(1, 1)
+		if test.want == nil {
+			for _, r := range places(10, max(1, test.n/3), rand.NewPCG(1, 1)) {
+				test.want = append(test.want, float32(r))
+			}
+		}
+		got := someRows(v, 3, test.n, random)
 		if len(got) != 3*len(test.want) {
 			t.Fatalf("%d values asked for, %d given", test.n, len(got))
 		}
@@ -28,8 +36,40 @@ func TestSomeRows(t *testing.T) {
 			}
 		}
 	}
-	if got := someRows(nil, 3, 10); len(got) != 0 {
+	if got := someRows(nil, 3, 10, rand.NewPCG(1, 1)); len(got) != 0 {
 		t.Errorf("of nothing: %v", got)
+	}
+}
+
+// Places lie one in each part of an image, and in all columns alike, whatever its width.
+func TestPlaces(t *testing.T) {
+	for width := 4; width <= 512; width++ {
+		for _, n := range []int{1, 16, 64, 256} {
+			all := width * width
+			if all <= n {
+				continue
+			}
+			left, odd, samples := 0.0, 0.0, 1024/n
+			for s := range samples {
+				for k, i := range places(all, n, rand.NewPCG(uint64(s), 0)) {
+					if i < k*all/n || i > (k+1)*all/n || i >= all {
+						t.Fatalf("%d columns: place %d of %d is %d of %d", width, k, n, i, all)
+					}
+					x := i % width
+					if 2*x < width {
+						left++
+					}
+					odd += float64(x % 2)
+				}
+			}
+			left, odd = left/float64(n*samples), odd/float64(n*samples)
+			if math.Abs(left-float64((width+1)/2)/float64(width)) > 0.08 || math.Abs(odd-float64(width/2)/float64(width)) > 0.08 {
+				t.Errorf("%d columns: %.2f of %d places in each of %d samples are in the left half, %.2f in odd columns", width, left, n, samples, odd)
+			}
+		}
+	}
+	if at := places(5, 9, rand.NewPCG(1, 1)); !slices.Equal(at, []int{0, 1, 2, 3, 4}) {
+		t.Errorf("of few, all: %v", at)
 	}
 }
 
@@ -140,7 +180,7 @@ func TestPatches(t *testing.T) {
 		}
 		w, b := op.Inputs[1].Floats(), op.Inputs[2].Floats()
 		n := p.outH * p.outW
-		patches := p.somePatches(in[0], n)
+		patches := p.somePatches(in[0], n, rand.NewPCG(1, 1))
 		size := p.kh * p.kw * p.channels
 		for i := range n {
 			want := make([]float64, len(b))

@@ -412,7 +412,7 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	answers := make([]float64, samples)
 	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
 		var deviations []float64
-		for _, m := range channelMoments(values[0], channelCount(observed[0].value)) {
+		for _, m := range channelMeans(values[0], channelCount(observed[0].value)) {
 			deviations = append(deviations, m.deviation())
 		}
 		slices.Sort(deviations)

@@ -2,7 +2,6 @@ package dfq
 
 import (
 	"math"
-	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -42,34 +41,91 @@ func (m moments) join(o moments) moments {
 // channelMoments returns the moments of each channel of v, channels along the
 // last axis.
 func channelMoments(v []float32, channels int) []moments {
-	return momentsBehind(v, channels, schema.ActivationFunctionTypeNONE)
+	lo, hi := channelBounds(v, channels)
+	return within(lo, hi, channelMeans(v, channels))
 }
 
-// momentsBehind is channelMoments of v behind an activation.
-func momentsBehind(v []float32, channels int, act schema.ActivationFunctionType) []moments {
-	v = v[:len(v)/channels*channels]
-	if len(v) == 0 {
-		return make([]moments, channels)
+// within gives moments, of some of the values, the bounds of all.
+func within(lo, hi []float32, m []moments) []moments {
+	for c := range m {
+		m[c].lo, m[c].hi = float64(lo[c]), float64(hi[c])
 	}
-	some := make([]float32, 4*channels)
-	t := newTally(behind(v[:channels], act, some))
-	for len(v) > 0 {
-		n := min(len(v), len(some))
-		t.add(behind(v[:n], act, some))
-		v = v[n:]
-	}
-	return t.moments()
+	return m
 }
 
-// behind returns v, or a copy of it in dst that is cut by an activation.
-func behind(v []float32, act schema.ActivationFunctionType, dst []float32) []float32 {
-	if act == schema.ActivationFunctionTypeNONE {
-		return v
+// channelMeans is channelMoments without bounds. It sums in float64 around each
+// channel's first value, so that a large mean costs no digits.
+func channelMeans(v []float32, channels int) []moments {
+	out, rows := make([]moments, channels), len(v)/channels
+	if rows == 0 {
+		return out
 	}
-	dst = dst[:copy(dst, v)]
-	cut(dst, act)
-	return dst
+	first, sum, square := v[:channels], make([]float64, channels), make([]float64, channels)
+	for r := range rows {
+		row := v[r*channels:][:channels]
+		first, sum, square := first[:len(row)], sum[:len(row)], square[:len(row)] // so that the compiler sees that c is within
+		for c, x := range row {
+			d := float64(x - first[c])
+			sum[c] += d
+			square[c] += float64(d * d)
+		}
+	}
+	for c := range out {
+		mean := sum[c] / float64(rows)
+		out[c] = moments{
+			n:      float64(rows),
+			mean:   float64(first[c]) + mean,
+			square: math.Max(0, square[c]-mean*sum[c]),
+		}
+	}
+	return out
 }
+
+// channelBounds returns the least and the largest value of each channel of v, NaN where
+// there is one; 0 where there is no value. All values that a model computes pass here.
+func channelBounds(v []float32, channels int) (lo, hi []float32) {
+	lo, hi = make([]float32, channels), make([]float32, channels)
+	if len(v) < channels {
+		return lo, hi
+	}
+	least, most := make([]int32, channels), make([]int32, channels)
+	for c, x := range v[:channels] {
+		least[c], most[c] = orderOf(x), orderOf(x)
+	}
+	for len(v) >= 4*channels {
+		widen(least, most, v[:channels], v[channels:], v[2*channels:], v[3*channels:])
+		v = v[4*channels:]
+	}
+	for ; len(v) >= channels; v = v[channels:] {
+		widen(least, most, v[:channels], v, v, v)
+	}
+	for c := range lo {
+		lo[c], hi[c] = valueOf(least[c]), valueOf(most[c])
+	}
+	return lo, hi
+}
+
+// widen widens bounds to four rows at once, so that each bound is read and written but
+// once for them.
+func widen(least, most []int32, r0, r1, r2, r3 []float32) {
+	n := len(r0) // here the compiler sees that every c is within all
+	least, most, r1, r2, r3 = least[:n], most[:n], r1[:n], r2[:n], r3[:n]
+	for c, x := range r0 {
+		i0, i1, i2, i3 := orderOf(x), orderOf(r1[c]), orderOf(r2[c]), orderOf(r3[c])
+		least[c] = min(least[c], min(min(i0, i1), min(i2, i3)))
+		most[c] = max(most[c], max(max(i0, i1), max(i2, i3)))
+	}
+}
+
+// orderOf maps floats to integers of the same order, whose least and largest need no
+// branches. Those of NaN are beyond those of all numbers.
+func orderOf(x float32) int32 {
+	i := int32(math.Float32bits(x))
+	return i ^ int32(uint32(i>>31)>>1)
+}
+
+// valueOf is the float that has an order.
+func valueOf(i int32) float32 { return math.Float32frombits(uint32(i ^ int32(uint32(i>>31)>>1))) }
 
 // cut applies an activation to v in place.
 func cut(v []float32, act schema.ActivationFunctionType) {
@@ -81,79 +137,6 @@ func cut(v []float32, act schema.ActivationFunctionType) {
 	for i, x := range v {
 		v[i] = max(lo, min(hi, x)) // without branches, which nothing could foresee here
 	}
-}
-
-// tally gathers the moments of channels. It sums in float64 around each channel's
-// first value, so that a large mean costs no digits.
-type tally struct {
-	rows          int
-	first, lo, hi []float32
-	sum, square   []float64
-}
-
-func newTally(first []float32) *tally {
-	n := len(first)
-	return &tally{
-		first: slices.Clone(first), lo: slices.Clone(first), hi: slices.Clone(first),
-		sum: make([]float64, n), square: make([]float64, n),
-	}
-}
-
-// add adds up to four rows of channels.
-func (t *tally) add(v []float32) {
-	n := len(t.first)
-	t.rows += len(v) / n
-	if len(v) == 4*n {
-		t.addFour(v[:n], v[n:2*n], v[2*n:3*n], v[3*n:])
-		return
-	}
-	for i, x := range v {
-		c := i % n
-		d := float64(x - t.first[c])
-		t.sum[c] += d
-		t.square[c] += float64(d * d)
-		t.reach(c, x)
-	}
-}
-
-// addFour is add for four rows, which reads and writes each sum but once.
-func (t *tally) addFour(r0, r1, r2, r3 []float32) {
-	r1, r2, r3 = r1[:len(r0)], r2[:len(r0)], r3[:len(r0)]
-	first, lo, hi, sum, square := t.first[:len(r0)], t.lo[:len(r0)], t.hi[:len(r0)], t.sum[:len(r0)], t.square[:len(r0)]
-	for c, x0 := range r0 {
-		x1, x2, x3, f := r1[c], r2[c], r3[c], first[c]
-		d0, d1, d2, d3 := float64(x0-f), float64(x1-f), float64(x2-f), float64(x3-f)
-		sum[c] = sum[c] + d0 + d1 + d2 + d3
-		square[c] = square[c] + float64(d0*d0) + float64(d1*d1) + float64(d2*d2) + float64(d3*d3)
-		if l, h := lo[c], hi[c]; x0 < l || x1 < l || x2 < l || x3 < l || x0 > h || x1 > h || x2 > h || x3 > h { // rare
-			for _, x := range [...]float32{x0, x1, x2, x3} {
-				t.reach(c, x)
-			}
-		}
-	}
-}
-
-// reach widens the bounds of channel c to x.
-func (t *tally) reach(c int, x float32) {
-	if x < t.lo[c] {
-		t.lo[c] = x
-	}
-	if x > t.hi[c] {
-		t.hi[c] = x
-	}
-}
-
-func (t *tally) moments() []moments {
-	out, n := make([]moments, len(t.first)), float64(t.rows)
-	for c := range out {
-		mean := t.sum[c] / n
-		out[c] = moments{
-			n: n, lo: float64(t.lo[c]), hi: float64(t.hi[c]),
-			mean:   float64(t.first[c]) + mean,
-			square: math.Max(0, t.square[c]-mean*t.sum[c]),
-		}
-	}
-	return out
 }
 
 // bounds are the least and largest value of all channels.

@@ -51,22 +51,52 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-// Moments behind an activation are those of the values that it lets through.
-func TestMomentsBehind(t *testing.T) {
+// What is gathered of a sample are the bounds of all its values and the moments of
+// some rows of them, before the activation and behind it.
+func TestGather(t *testing.T) {
+	const channels, rows = 3, 40 * 40
 	r := rand.New(rand.NewPCG(2, 2))
 	for _, act := range []schema.ActivationFunctionType{schema.ActivationFunctionTypeNONE, schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6, schema.ActivationFunctionTypeRELU_N1_TO_1} {
-		v, through := make([]float32, 5*7), make([]float32, 5*7)
-		lo, hi := tflite.Clamp(act)
+		tensor := &tflite.Tensor{Shape: []int{1, 40, 40, channels}}
+		v := make([]float32, rows*channels)
 		for i := range v {
-			v[i] = float32(4 * r.NormFloat64())
-			through[i] = float32(math.Max(lo, math.Min(hi, float64(v[i]))))
+			v[i] = float32(float64(1+i%channels) * r.NormFloat64())
 		}
+		v[777], v[1001] = 14, -15 // one each, wherever the rows lie
 		before := slices.Clone(v)
-		if got, want := momentsBehind(v, 5, act), channelMoments(through, 5); !slices.Equal(got, want) {
-			t.Errorf("%v: %v, want %v", act, got, want)
-		}
+		s := gather([]observation{{tensor, tensor, act}}, nil, nil, [][]float32{v}, 0, 1)
 		if !slices.Equal(v, before) {
 			t.Errorf("%v: the values themselves were changed", act)
+		}
+		lo, hi := tflite.Clamp(act)
+		through := slices.Clone(v)
+		for i, x := range v {
+			through[i] = float32(math.Max(lo, math.Min(hi, float64(x))))
+		}
+		if act == schema.ActivationFunctionTypeNONE && s.pre[0] != nil {
+			t.Errorf("%v: has moments of its own before the activation", act)
+		}
+		for name, of := range map[string]struct {
+			got []moments
+			all []float32
+		}{"before": {s.pre[0], v}, "behind": {s.values[0], through}} {
+			for c, want := range channelMoments(of.all, channels) {
+				if len(of.got) == 0 {
+					continue
+				}
+				m := of.got[c]
+				if m.lo != want.lo || m.hi != want.hi {
+					t.Errorf("%s %v, channel %d: from %g to %g, want %g to %g", name, act, c, m.lo, m.hi, want.lo, want.hi)
+				}
+				if m.n != momentRows || math.Abs(m.mean-want.mean) > 0.2*want.deviation() || math.Abs(m.deviation()/want.deviation()-1) > 0.3 {
+					t.Errorf("%s %v, channel %d: %+v, all: %+v", name, act, c, m, want)
+				}
+			}
+		}
+		v[4000] = float32(math.NaN())
+		s = gather([]observation{{tensor, tensor, act}}, nil, nil, [][]float32{v}, 0, 1)
+		if m := s.values[0][4000%channels]; !math.IsNaN(m.lo + m.hi) {
+			t.Errorf("%v: not a number among them, and the bounds are %g and %g", act, m.lo, m.hi)
 		}
 	}
 }

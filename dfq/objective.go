@@ -260,9 +260,9 @@ func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
 		wr.place[o] = b.place(out, o)
 	}
 	channels := j.stats[in].channels
-	for _, at := range eachWeight(op, f) {
-		m := channels[at.in]
-		wr.input += m.variance() / float64(lay.channels)
+	reads := float64(w.Len()) / float64(len(channels)*lay.channels) // of each channel, by an output
+	for _, m := range channels {
+		wr.input += float64(reads * m.variance())
 	}
 	return wr
 }

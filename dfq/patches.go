@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"dfq/schema"
@@ -78,15 +79,13 @@ func windowOf(op *tflite.Op) (window, bool) {
 	return p, true
 }
 
-// somePatches copies the patches under n evenly spaced outputs, each as
-// [tap][channel], zeros beyond the border.
-func (p window) somePatches(v []float32, n int) []float32 {
-	outputs := p.outH * p.outW
-	n = min(n, outputs)
+// somePatches copies the patches under n outputs, each as [tap][channel], zeros beyond
+// the border.
+func (p window) somePatches(v []float32, n int, random *rand.PCG) []float32 {
+	outputs := places(p.outH*p.outW, n, random)
 	size := p.kh * p.kw * p.channels
-	patches := make([]float32, n*size)
-	for i := range n {
-		at := (2*i + 1) * outputs / (2 * n)
+	patches := make([]float32, len(outputs)*size)
+	for i, at := range outputs {
 		y0, x0 := at/p.outW*p.strideH-p.paddingH, at%p.outW*p.strideW-p.paddingW
 		for tap := range p.kh * p.kw {
 			y, x := y0+tap/p.kw*p.dilateH, x0+tap%p.kw*p.dilateW

@@ -51,10 +51,22 @@ func (j *job) round(op *tflite.Op) rounding {
 	w := op.Inputs[f.weights]
 	values, lay, scales := w.Floats(), layoutOf(w, f.out), w.Quant.Scale
 	nearest := roundNearest(values, lay, scales)
-	if j.opts.NoCorrect {
+	if j.opts.NoCorrect || exact(nearest, values, lay, scales) {
 		return rounding{q: nearest}
 	}
 	return j.correctRounding(op, f, nearest, preserveSums(nearest, values, lay, scales, kernelsOf(op, f)))
+}
+
+// exact reports whether weights lie on their grid but for the rounding of floats, as in
+// a file that was INT8 once: there is nothing to correct.
+func exact(q []int8, w []float32, l layout, scales []float32) bool {
+	for i, x := range w {
+		s := scales[min(l.channel(i), len(scales)-1)]
+		if math.Abs(float64(x)-float64(s*float32(q[i]))) > 1e-4*float64(s) {
+			return false
+		}
+	}
+	return true
 }
 
 // kernelsOf numbers the kernels of a filter by the channel they read, element by
