@@ -12,8 +12,9 @@ import (
 	"dfq/tflite"
 )
 
-// tensorStats are the statistics of a tensor over all samples, real domain.
-// Channels run along the last axis.
+// tensorStats are the statistics of a tensor over all samples, real domain: bounds of
+// all values, means and deviations of momentRows rows of each sample. Channels run
+// along the last axis.
 type tensorStats struct {
 	lo, hi   float64   // over everything
 	channels []moments // one per channel
@@ -245,7 +246,7 @@ func places(all, n int, random *rand.PCG) []int {
 		at[k] = k
 		if n < all {
 			in, _ := bits.Mul64(random.Uint64(), uint64(all)) // the part that it lies in has a width of all
-			at[k] = (k*all + int(in)) / n
+			at[k] = int((uint64(k)*uint64(all) + in) / uint64(n))
 		}
 	}
 	return at
