@@ -36,7 +36,7 @@ type TensorStatistics struct {
 	Name            string
 	Seen            Range     // least and largest value
 	Usual           Range     // the same over samples that are no outliers
-	Mean, Deviation []float64 // of each channel
+	Mean, Deviation []float64 // of each channel, in 256 rows of each sample
 }
 
 // Statistics gathers the statistics of all activations of the main graph that
