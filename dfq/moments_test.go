@@ -51,6 +51,21 @@ func TestMoments(t *testing.T) {
 	}
 }
 
+// The integers of floats have the order of the floats, with what is not a number at the
+// ends.
+func TestOrderOf(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	sorted := []float32{-nan, -inf, -math.MaxFloat32, -1.5, -1, -math.SmallestNonzeroFloat32, 0, math.SmallestNonzeroFloat32, 1, 1.5, math.MaxFloat32, inf, nan}
+	for i, x := range sorted {
+		if back := valueOf(orderOf(x)); math.Float32bits(back) != math.Float32bits(x) {
+			t.Errorf("%g is %g when it comes back", x, back)
+		}
+		if i > 0 && orderOf(sorted[i-1]) >= orderOf(x) {
+			t.Errorf("%g is not below %g", sorted[i-1], x)
+		}
+	}
+}
+
 // What is gathered of a sample are the bounds of all its values and the moments of
 // some rows of them, before the activation and behind it.
 func TestGather(t *testing.T) {
