@@ -132,7 +132,7 @@ func secondMoments(rows []float32, k int) []float32 {
 }
 
 const (
-	panel = 128
+	panel = 128 // rows of H that are worked out at once
 
 	// keepMean is how much of the squared mean stays in H, although the bias
 	// correction takes the mean error out: made-up means are not quite right.

@@ -13,8 +13,8 @@ import (
 )
 
 // tensorStats are the statistics of a tensor over all samples, real domain: bounds of
-// all values, means and deviations of momentRows rows of each sample. Channels run
-// along the last axis.
+// all values, means and deviations of momentRows rows of each sample, of all of a
+// graph input. Channels run along the last axis.
 type tensorStats struct {
 	lo, hi   float64   // over everything
 	channels []moments // one per channel
@@ -129,8 +129,8 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 		if o.splits() {
 			s.pre[k] = within(lo, hi, channelMeans(some, channels))
 		}
-		for _, v := range [][]float32{lo, hi, some} {
-			cut(v, o.fused)
+		for _, before := range [][]float32{lo, hi, some} {
+			cut(before, o.fused)
 		}
 		s.values[k] = within(lo, hi, channelMeans(some, channels))
 		keep := rowValues
@@ -228,7 +228,8 @@ func pointwiseInputs(g *tflite.Graph) map[*tflite.Tensor]bool {
 	return out
 }
 
-// someRows copies rows of v, about n values in all and at least one row.
+// someRows copies rows of v from random places, about n values in all and at least one
+// row.
 func someRows(v []float32, channels, n int, random *rand.PCG) []float32 {
 	at := places(len(v)/channels, max(1, n/channels), random)
 	out := make([]float32, 0, len(at)*channels)

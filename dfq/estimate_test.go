@@ -18,7 +18,7 @@ func TestSomeRows(t *testing.T) {
 	}
 	for _, test := range []struct {
 		n    int
-		want []float32 // rows
+		want []float32 // rows; nil: those of places
 	}{{30, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {1000, []float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {29, nil}, {7, nil}, {1, nil}} {
 		random := rand.NewPCG(1, 1)
 		if test.want == nil {

@@ -61,8 +61,11 @@ func (r *reader) weigh(places int, f *filter, output []float64) {
 	r.gain, r.behind = make([]float64, places+1), make([]float32, channels)
 	values := w.Floats()
 	kernels := 1 // that an output has
-	if f.in >= 0 {
+	if f.in < 0 {
+		r.spread = make([]float64, channels)
+	} else {
 		kernels = min(channels, w.Shape[f.in])
+		r.spread = ones(channels) // every output reads every channel
 	}
 	taps := float64(w.Len()) / float64(len(output)*kernels)
 	var sums []float64 // of each kernel's weights
@@ -71,10 +74,6 @@ func (r *reader) weigh(places int, f *filter, output []float64) {
 		for i, at := range eachWeight(r.op, f) {
 			sums[at.out*kernels+at.in%kernels] += float64(values[i])
 		}
-	}
-	r.spread = make([]float64, channels)
-	if f.in >= 0 { // every output reads every channel
-		r.spread = ones(channels)
 	}
 	weight := make([]float64, len(output))
 	for i, at := range eachWeight(r.op, f) {

@@ -72,3 +72,24 @@ func TestEachWeightConnects(t *testing.T) {
 		})
 	}
 }
+
+// Weights lie on their grid where rounding moves none by more than floats err, whether
+// each output has a scale or all have one.
+func TestExact(t *testing.T) {
+	lay := layout{channels: 2, inner: 2} // [output][2]
+	for _, scales := range [][]float32{{0.013}, {0.013, 7}} {
+		for _, test := range []struct {
+			off  float64 // of one weight, in steps
+			want bool
+		}{{0, true}, {1e-6, true}, {-1e-3, false}, {0.5, false}} {
+			w, q := make([]float32, 4), []int8{127, -3, 0, 64}
+			for i, x := range q {
+				w[i] = scales[min(i/2, len(scales)-1)] * float32(x)
+			}
+			w[3] += float32(test.off) * scales[len(scales)-1]
+			if got := exact(q, w, lay, scales); got != test.want {
+				t.Errorf("scales %v, a weight %g steps off: %v", scales, test.off, got)
+			}
+		}
+	}
+}
