@@ -174,13 +174,14 @@ type job struct {
 	index      map[*tflite.Op]int // an op's place in the file
 	fileShapes [][]int            // of the inputs, where the file leaves them open; else nil
 
-	float   map[*tflite.Op]string           // "check support": ops kept in float, and why
-	unseen  map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
-	samples [][][]float32                   // "find input range": made-up inputs [sample][input]
-	stats   map[*tflite.Tensor]*tensorStats // "estimate"
-	patches map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
-	weights map[*tflite.Tensor][]int8       // "quantize weights"
-	biases  map[*tflite.Tensor][]int32      // "quantize biases"
+	float    map[*tflite.Op]string           // "check support": ops kept in float, and why
+	unseen   map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
+	samples  [][][]float32                   // "find input range": made-up inputs [sample][input]
+	stats    map[*tflite.Tensor]*tensorStats // "estimate"
+	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
+	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
+	weights  map[*tflite.Tensor][]int8       // "quantize weights"
+	biases   map[*tflite.Tensor][]int32      // "quantize biases"
 
 	uncutShares map[*tflite.Op][]float64 // "fill ranges": what uncut has counted already
 }

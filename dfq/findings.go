@@ -145,6 +145,7 @@ func (j *job) findInput(t *tflite.Tensor, in InputReport) {
 
 // findSaturation tells of a tensor, many of whose values lie over a step beyond
 // what int8 holds. A step is what ranges that kernels fix, as [0, 255/256], lack.
+// Values that no reader tells from the range's end lose nothing there.
 func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	s := j.stats[t]
 	if s == nil || t.Quant == nil || len(s.rows) == 0 {
@@ -152,9 +153,14 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	}
 	lo, hi := j.grid().Range(params(t.Quant))
 	step := float64(scaleOf(t)) * 1.001
+	within, ok := j.lookedAt[t]
+	if !ok {
+		within = everything
+	}
 	n := 0
-	for _, x := range s.rows {
-		if float64(x) < lo-step || float64(x) > hi+step {
+	for _, v := range s.rows {
+		x := math.Max(within.Lo, math.Min(within.Hi, float64(v)))
+		if x < lo-step || x > hi+step {
 			n++
 		}
 	}

@@ -126,6 +126,20 @@ func manySmall() *tflite.Model {
 	return filterValue(filterValue(m, 0, 0, 1, 0), 1, 0, 1, 0)
 }
 
+// Most values before a LOGISTIC may lie where it is 0 or 1: its input's range leaves
+// them out on purpose, and nothing is to be said of it.
+func TestNoFindingWhereNobodyLooks(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 1), Conv(1, 1), Unary(schema.BuiltinOperatorLOGISTIC, nil))
+	_, r := quantize(t, filterValue(m, 0, 0, 1, 0), &Options{Samples: 8, Inputs: []InputRange{{Range: Range{-100, 100}}}})
+	before := r.Tensors[1]
+	if before.Seen.Hi-before.Seen.Lo < 4*(before.Range.Hi-before.Range.Lo) {
+		t.Fatalf("the range was not cut: %+v", before)
+	}
+	if len(r.Findings) > 0 {
+		t.Errorf("%v", r.Findings)
+	}
+}
+
 // A range that the graph shows surely is good to know, no warning.
 func TestFindingsOfInputs(t *testing.T) {
 	m := Chain(Input(1, 8, 8, 3), Conv(4, 3))

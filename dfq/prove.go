@@ -10,7 +10,9 @@ import (
 // proveFloat measures how far the float graph is from the one that was read,
 // after everything that is meant to change no answer: normalization, absorption
 // and equalization. The inputs are the made-up ones, which flatters steps that
-// rest on statistics of the same inputs; the report calls it so.
+// rest on statistics of the same inputs; the report calls it so. Weights that are
+// stored smaller are made float first: an op of int8 weights rounds its input as
+// well, which is no step of ours.
 func proveFloat(j *job) error {
 	j.report.FloatTwin = j.model.Clone()
 	for _, t := range j.graph.Outputs {
@@ -18,9 +20,15 @@ func proveFloat(j *job) error {
 			return nil // its op cannot be run here
 		}
 	}
+	source := j.source.Clone()
+	constants, err := floatConstants(source.Graphs[0])
+	if err != nil {
+		return err
+	}
+	replaceInSignatures(source, constants)
 	samples := j.samples[:min(len(j.samples), provingSamples)]
 	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
-	for side, m := range []*tflite.Model{j.source, j.model} {
+	for side, m := range []*tflite.Model{source, j.model} {
 		answers[side] = make([][][]float32, len(samples))
 		if err := eachSample(j.opts, m, samples, func(i int, outputs [][]float32) {
 			for _, v := range outputs {

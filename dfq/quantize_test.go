@@ -522,3 +522,23 @@ func TestDigits(t *testing.T) {
 		}
 	}
 }
+
+// An op of int8 weights rounds its input as well. That is no step of ours, and the
+// proof of the float steps does not count it.
+func TestProofOfStoredWeights(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 64)
+	w := b.Tensor("w", schema.TensorTypeINT8, 4, 64)
+	q := make([]int8, 4*64)
+	for i := range q {
+		q[i] = int8(i*37%251 - 125)
+	}
+	w.SetInt8s(q)
+	w.Quant = &tflite.Quantization{Scale: []float32{0.01}, Zero: []int64{0}}
+	m := b.Model(b.Op("y", schema.BuiltinOperatorFULLY_CONNECTED, &schema.FullyConnectedOptionsT{}, []int{1, 4}, x, w))
+	b.Graph.Ops[0].Version = 3
+	_, r := quantize(t, m, &Options{Interpreter: interpreter, Inputs: []InputRange{{Range: Range{-1, 1}}}})
+	if len(r.FloatSQNR) != 1 || r.FloatSQNR[0] < 100 || len(r.Warnings) > 0 {
+		t.Errorf("float SQNR %v, warnings %q", r.FloatSQNR, r.Warnings)
+	}
+}

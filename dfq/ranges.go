@@ -81,7 +81,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *
 		}
 	}
 	if g.grid == affine.Int8 { // int16 has steps enough
-		g.endWhereReadersSaturate(j)
+		j.lookedAt = g.endWhereReadersSaturate(j)
 	}
 	g.widenForKernels(int8Ops, j.leastScale)
 	return g

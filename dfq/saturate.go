@@ -17,8 +17,9 @@ type saturated struct {
 	of     map[*tflite.Tensor]Range // where the readers seen so far look
 }
 
-// endWhereReadersSaturate cuts the ranges of groups to where their members are looked at.
-func (g *groups) endWhereReadersSaturate(j *job) {
+// endWhereReadersSaturate cuts the ranges of groups to where their members are looked
+// at, and returns where each tensor is.
+func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 	s := &saturated{j, g, map[*tflite.Tensor]Range{}}
 	for _, t := range j.graph.Outputs {
 		s.of[t] = everything
@@ -47,6 +48,7 @@ func (g *groups) endWhereReadersSaturate(j *job) {
 			cut.rule += ", no further than its readers tell apart"
 		}
 	}
+	return s.of
 }
 
 // union is r and the range that t has in m.
