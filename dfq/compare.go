@@ -76,7 +76,7 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 		}
 		return nil
 	}
-	if err := inParallel(n, func(next func() (int, bool)) error {
+	if err := inParallel(n, bytesToRun(want, got), func(next func() (int, bool)) error {
 		var run [2]Runner
 		for k, m := range []*tflite.Model{want, got} {
 			r, stop, err := open(m)

@@ -30,7 +30,7 @@ func descend(w []float32, q []int8, scales []float32, h []float32, k int) {
 		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: e},
 		blas32.General{Rows: k, Cols: k, Stride: k, Data: h}, 0,
 		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: g})
-	eachInParallel(outputs, func(o int) {
+	eachInParallel(outputs, 0, func(o int) {
 		at := o * k
 		descendOne(q[at:at+k], e[at:at+k], g[at:at+k], h, k)
 	})

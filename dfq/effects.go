@@ -31,7 +31,7 @@ func (c *layerComparison) effectCount(n int) int {
 // effects fills LayerDiff.Outputs: how far the float model's outputs are off if it
 // goes on from what one layer alone made of its values.
 func (c *layerComparison) effects(float *tflite.Model, open Interpreter, samples []effectSample) error {
-	return inParallel(len(c.layers), func(next func() (int, bool)) error {
+	return inParallel(len(c.layers), bytesToRun(float), func(next func() (int, bool)) error {
 		for k, ok := next(); ok; k, ok = next() {
 			var err error
 			if c.layers[k].Outputs, err = c.effect(k, float, open, samples); err != nil {

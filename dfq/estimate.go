@@ -329,7 +329,7 @@ func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit fun
 		open = evaluate
 	}
 	m, pick := runnable(m)
-	return inParallel(len(samples), func(next func() (int, bool)) error {
+	return inParallel(len(samples), bytesToRun(m), func(next func() (int, bool)) error {
 		run, stop, err := open(m)
 		if err != nil {
 			return err

@@ -437,7 +437,7 @@ func rms(v []float32) float64 {
 // encodings they take turns.
 func (j *job) makeSamples(encodings [][]Encoding, n int, seed uint64) [][][]float32 {
 	samples := make([][][]float32, n)
-	eachInParallel(n, func(s int) { samples[s] = j.makeSample(encodings, s, seed) }) // with random numbers of its own
+	eachInParallel(n, 0, func(s int) { samples[s] = j.makeSample(encodings, s, seed) }) // with random numbers of its own
 	return samples
 }
 

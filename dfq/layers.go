@@ -53,7 +53,7 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 	models[2], c.fed[0] = inLayers(float, c.want)
 	models[3], c.fed[1] = inLayers(int8, c.got)
 	sums, kept := make([][]layerSums, n), make([]effectSample, c.effectCount(n))
-	err := inParallel(n, func(next func() (int, bool)) error {
+	err := inParallel(n, bytesToRun(models[:]...), func(next func() (int, bool)) error {
 		var run [len(models)]Runner
 		for k, m := range models {
 			r, stop, err := open(m)

@@ -3,12 +3,14 @@ package dfq
 import (
 	"runtime"
 	"sync"
+
+	"dfq/tflite"
 )
 
-// inParallel runs work on as many goroutines as there are processors; next
-// hands out the numbers 0 … n−1, each once. It returns the first error, and a panic
-// of work is one of its caller.
-func inParallel(n int, work func(next func() (int, bool)) error) error {
+// inParallel runs work on several goroutines; next hands out the numbers 0 … n−1, each
+// once. It returns the first error, and a panic of work is one of its caller. Each
+// goroutine holds so many bytes meanwhile, see atOnce.
+func inParallel(n, bytes int, work func(next func() (int, bool)) error) error {
 	var (
 		mu       sync.Mutex
 		given    int
@@ -25,7 +27,7 @@ func inParallel(n int, work func(next func() (int, bool)) error) error {
 		given++
 		return given - 1, true
 	}
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range min(atOnce(bytes), n) {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
@@ -52,10 +54,33 @@ func inParallel(n int, work func(next func() (int, bool)) error) error {
 	return first
 }
 
-// eachInParallel calls do with the numbers 0 … n−1, on as many goroutines as there are
-// processors.
-func eachInParallel(n int, do func(i int)) {
-	inParallel(n, func(next func() (int, bool)) error {
+// atOnce is how many goroutines may hold so many bytes each: one for each processor, but
+// on a server of many no more than fit parallelMemory, and two.
+func atOnce(bytes int) int {
+	return min(runtime.GOMAXPROCS(0), max(2, parallelMemory/max(1, bytes)))
+}
+
+const parallelMemory = 1 << 30
+
+// bytesToRun is about what a run of models takes: constants stand in the file and once
+// more as the kernels want them, activations in the interpreter and, if they are asked
+// for, in the answer.
+func bytesToRun(models ...*tflite.Model) int {
+	n := 0
+	for _, m := range models {
+		for _, g := range m.Graphs {
+			for _, t := range g.Tensors() {
+				n += 8 * t.Len()
+			}
+		}
+	}
+	return n
+}
+
+// eachInParallel calls do with the numbers 0 … n−1 on several goroutines, which hold so
+// many bytes each.
+func eachInParallel(n, bytes int, do func(i int)) {
+	inParallel(n, bytes, func(next func() (int, bool)) error {
 		for i, ok := next(); ok; i, ok = next() {
 			do(i)
 		}

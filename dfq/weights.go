@@ -14,12 +14,14 @@ import (
 // per tensor.
 func quantizeWeights(j *job) error {
 	var filters []*tflite.Op
+	largest := 0
 	for _, op := range j.graph.Ops {
 		f := spec(op).filter
 		if f == nil || j.float[op] != "" {
 			continue
 		}
 		filters = append(filters, op)
+		largest = max(largest, bytesToRound(op, f))
 		scales := j.filterScales(op, f)
 		q := &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales)), Axis: f.out}
 		if len(scales) == 1 {
@@ -28,7 +30,7 @@ func quantizeWeights(j *job) error {
 		op.Inputs[f.weights].Quant = q
 	}
 	roundings := make([]rounding, len(filters))
-	eachInParallel(len(filters), func(k int) { roundings[k] = j.round(filters[k]) })
+	eachInParallel(len(filters), largest, func(k int) { roundings[k] = j.round(filters[k]) })
 	j.weights = map[*tflite.Tensor][]int8{}
 	for k, op := range filters {
 		j.weights[op.Inputs[spec(op).filter.weights]] = roundings[k].q
@@ -37,6 +39,17 @@ func quantizeWeights(j *job) error {
 		}
 	}
 	return nil
+}
+
+// bytesToRound is about what rounding a filter takes: the second moments of what an
+// output reads, and weights, errors and places side by side.
+func bytesToRound(op *tflite.Op, f *filter) int {
+	w := op.Inputs[f.weights]
+	k := 0
+	if f != depthwise {
+		k = min(w.Len()/w.Shape[f.out], largestPatch)
+	}
+	return 4*k*k + 40*w.Len()
 }
 
 // rounding is what a filter's weights are rounded to.
