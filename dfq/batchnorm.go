@@ -190,7 +190,7 @@ func foldBehind(g *tflite.Graph) {
 
 // takesActivation reports whether op, which has no activation, can have this one.
 func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
-	return act == schema.ActivationFunctionTypeNONE || fusable[op.Code] && activationField(op.Options) != nil
+	return act == schema.ActivationFunctionTypeNONE || fusable[op.Code] && tflite.FusedActivation(op.Options) != nil
 }
 
 // scaleOutputs makes op compute what l makes of its output. It does nothing and

@@ -178,7 +178,7 @@ func (v *channelScales) boundByCaps(j *job) {
 			continue
 		}
 		t := op.Outputs[0]
-		if _, ok := v.first[t]; !ok {
+		if _, ok := v.first[t]; !ok || j.stats[t] == nil {
 			continue
 		}
 		for c, m := range j.stats[t].pre {

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
@@ -103,7 +104,9 @@ type InputRange struct {
 	Mean, Std []float64
 }
 
-func (r InputRange) empty() bool { return r.Lo >= r.Hi && len(r.Std) == 0 }
+func (r InputRange) empty() bool {
+	return r.Range == Range{} && len(r.Mean) == 0 && len(r.Std) == 0
+}
 
 func (r InputRange) encoding() Encoding {
 	if len(r.Std) > 0 {
@@ -133,32 +136,32 @@ func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
 
 // passes is what Quantize does, in order.
 var passes = [...]pass{
-	{name: "normalize", run: normalize, work: 0.02},                           // float constants, explicit biases, one owner per constant
-	{name: "fold batch norms", run: foldBatchNorms},                           // MUL, ADD, SUB, DIV by constants into the filters beside them
-	{name: "fuse activations", run: fuseActivations},                          // RELU, RELU6, RELU_N1_TO_1 into the op before
-	{name: "check support", run: checkSupport},                                // all bad ops at once
-	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                   // opt-in: it changes the float function
-	{name: "find input range", run: findInputRanges, work: 0.1},               // stated, from metadata, or from the graph's response
-	{name: "estimate", run: estimate, work: 0.6},                              // per-channel statistics of every tensor on made-up inputs
-	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                    // opt-in: what a channel always adds, into the biases behind
-	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},            // per-tensor weights: channels against each other, exact in float
-	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},           // per-channel weights: small channels up, for the activations' sake
-	{name: "double channels", run: doubleChannels, skip: plainOr16},           // dead channels carry copies of noisy ones
-	{name: "prove float", run: proveFloat, work: 0.05},                        // that the float graph still answers as the file's
-	{name: "average by mean", run: averageByMean, skip: plainOr16},            // pools over whole images whose averages need steps of their own
-	{name: "assign ranges", run: assignRanges, work: 0.05},                    // one scale per activation; same-scale groups; fixed outputs
-	{name: "check scales", run: checkScales},                                  // ops whose kernels cannot work at these scales
-	{name: "quantize weights", run: quantizeWeights, work: 0.08},              // symmetric, per-channel or per-tensor
-	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect}, // what rounding the weights shifts
-	{name: "correct empirically", run: correctEmpirically, skip: noThorough},  // opt-in: what is left of the shift, layer by layer
-	{name: "quantize biases", run: quantizeBiases},                            // integers at s_in·s_w, widened where they would overflow
-	{name: "collect findings", run: collectFindings},                          // what the model's owner may want to know of it
-	{name: "lower", run: lower, work: 0.02},                                   // integer types and data; QUANTIZE where two scales meet
-	{name: "boundary", run: boundary},                                         // int8, uint8 or float inputs and outputs
-	{name: "restore shapes", run: restoreShapes},                              // 1 in open dimensions, for which a size was taken
-	{name: "fit target", run: fitTarget, skip: noTarget},                      // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
-	{name: "set versions", run: setVersions},                                  // operator versions and min_runtime_version
-	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},           // every rule of the specification, on the result
+	{name: "normalize", run: normalize, work: 0.02},                                     // float constants, explicit biases, one owner per constant
+	{name: "fold batch norms", run: foldBatchNorms},                                     // MUL, ADD, SUB, DIV by constants into the filters beside them
+	{name: "fuse activations", run: fuseActivations},                                    // RELU, RELU6, RELU_N1_TO_1 into the op before
+	{name: "check support", run: checkSupport},                                          // all bad ops at once
+	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                             // opt-in: it changes the float function
+	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
+	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
+	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
+	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},                      // per-tensor weights: channels against each other, exact in float
+	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},                     // per-channel weights: small channels up, for the activations' sake
+	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
+	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
+	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
+	{name: "assign ranges", run: assignRanges, work: 0.05},                              // one scale per activation; same-scale groups; fixed outputs
+	{name: "check scales", run: checkScales},                                            // ops whose kernels cannot work at these scales
+	{name: "quantize weights", run: quantizeWeights, work: 0.08},                        // symmetric, per-channel or per-tensor
+	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect},           // what rounding the weights shifts
+	{name: "correct empirically", run: correctEmpirically, work: 0.8, skip: noThorough}, // opt-in: what is left of the shift, layer by layer
+	{name: "quantize biases", run: quantizeBiases},                                      // integers at s_in·s_w, widened where they would overflow
+	{name: "collect findings", run: collectFindings},                                    // what the model's owner may want to know of it
+	{name: "lower", run: lower, work: 0.02},                                             // integer types and data; QUANTIZE where two scales meet
+	{name: "boundary", run: boundary},                                                   // int8, uint8 or float inputs and outputs
+	{name: "restore shapes", run: restoreShapes},                                        // 1 in open dimensions, for which a size was taken
+	{name: "fit target", run: fitTarget, skip: noTarget},                                // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
+	{name: "set versions", run: setVersions},                                            // operator versions and min_runtime_version
+	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},                     // every rule of the specification, on the result
 }
 
 // job is what passes share. Each field names the pass that fills it.
@@ -174,16 +177,18 @@ type job struct {
 	index      map[*tflite.Op]int // an op's place in the file
 	fileShapes [][]int            // of the inputs, where the file leaves them open; else nil
 
-	float    map[*tflite.Op]string           // "check support": ops kept in float, and why
+	float    map[*tflite.Op]string           // "check support", "check scales": ops kept in float, and why
 	unseen   map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
-	samples  [][][]float32                   // "find input range": made-up inputs [sample][input]
+	inputs   int                             // "find input range": how many inputs statistics are drawn from
+	input    func(i int) [][]float32         // "find input range": makes the i-th of them, or has it from the caller
+	samples  [][][]float32                   // "estimate": the first of them, [sample][input]
 	stats    map[*tflite.Tensor]*tensorStats // "estimate"
 	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
 	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights  map[*tflite.Tensor][]int8       // "quantize weights"
 	biases   map[*tflite.Tensor][]int32      // "quantize biases"
 
-	uncutShares map[*tflite.Op][]float64 // "fill ranges": what uncut has counted already
+	uncutShares map[*tflite.Op][]float64 // what uncut has counted already, since "estimate"
 }
 
 // Quantize returns a fully INT8 copy of a float model and a record of what was
@@ -217,20 +222,32 @@ func quantizeMain(m *tflite.Model, opts *Options, number int) (*tflite.Model, *R
 		return nil, nil, err
 	}
 	j.number = number
-	done := 0.0
-	for _, p := range passes {
-		if p.skip != nil && p.skip(j.opts) {
-			continue
-		}
-		j.progress(p.name, done)
-		if err := j.runPass(p); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", p.name, err)
-		}
-		done += p.work
+	if err := j.run(""); err != nil {
+		return nil, nil, err
 	}
-	j.progress("done", 1)
 	j.report.finish(j.model)
 	return j.model, j.report, nil
+}
+
+// run runs the passes up to and with the one named last, or all.
+func (j *job) run(last string) error {
+	todo := slices.DeleteFunc(slices.Clone(passes[:]), func(p pass) bool { return p.skip != nil && p.skip(j.opts) })
+	done, all := 0.0, 0.0
+	for _, p := range todo {
+		all += p.work
+	}
+	for _, p := range todo {
+		j.progress(p.name, done/all)
+		if err := j.runPass(p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		done += p.work
+		if p.name == last {
+			return nil
+		}
+	}
+	j.progress("done", 1)
+	return nil
 }
 
 func newJob(m *tflite.Model, opts *Options) (*job, error) {

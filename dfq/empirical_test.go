@@ -104,7 +104,7 @@ func TestRoundedParts(t *testing.T) {
 		filters := filtersOf(j)
 		whole, _ := j.rounded(filters)
 		want := make([][][]float32, len(j.samples))
-		if err := j.eachSample(whole, func(s int, outputs [][]float32) {
+		if err := eachSample(j.opts, whole, len(j.samples), j.sample, func(s int, outputs [][]float32) {
 			for _, v := range outputs {
 				want[s] = append(want[s], slices.Clone(v))
 			}

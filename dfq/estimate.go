@@ -36,19 +36,8 @@ func estimate(j *job) error {
 		}
 	}
 	j.stats, j.patches, j.uncutShares = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}, map[*tflite.Op][]float64{}
-	if err := j.observe(want); err != nil {
+	if err := j.observe(want, j.observeInputs()); err != nil {
 		return err
-	}
-	for i, t := range j.graph.Inputs {
-		if !real(t) {
-			continue
-		}
-		s := newTensorStats(channelCount(t), false)
-		for n, sample := range j.samples {
-			rows := someRows(sample[i], channelCount(t), rowValues/len(j.samples), rand.NewPCG(uint64(n), 0))
-			s.join(channelMoments(sample[i], channelCount(t)), nil, rows, len(j.samples))
-		}
-		j.stats[t] = s
 	}
 	for _, t := range j.graph.Tensors() { // in order, so that the message is always the same
 		s := j.stats[t]
@@ -56,22 +45,58 @@ func estimate(j *job) error {
 			continue
 		}
 		s.lo, s.hi = bounds(s.channels)
+		if !s.finite() && len(j.opts.Calibration) > 0 {
+			return fmt.Errorf("tensor %q is not finite on the given inputs; see whether they hold numbers that are not, or far too large ones", t.Name)
+		}
 		if !s.finite() {
 			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
 		}
 	}
+	return nil
+}
+
+// observeInputs returns a function that makes an input and takes its statistics, and
+// keeps those that later passes run again.
+func (j *job) observeInputs() func(i int) [][]float32 {
 	keep := provingSamples
 	if !noThorough(j.opts) {
 		keep = correctingSamples
 	}
-	j.samples = slices.Clone(j.samples[:min(len(j.samples), keep)]) // the rest has said all it can
-	return nil
+	j.samples = make([][][]float32, min(j.inputs, keep))
+	for _, t := range j.graph.Inputs {
+		if real(t) {
+			j.stats[t] = newTensorStats(channelCount(t), false)
+		}
+	}
+	inOrder := ordered(func(s sampleStats) {
+		for k, t := range j.graph.Inputs {
+			if real(t) {
+				j.stats[t].join(s.values[k], nil, s.rows[k], j.inputs)
+			}
+		}
+	})
+	return func(i int) [][]float32 {
+		input := j.input(i)
+		if i < len(j.samples) {
+			j.samples[i] = input
+		}
+		s := sampleStats{values: make([][]moments, len(input)), rows: make([][]float32, len(input))}
+		for k, t := range j.graph.Inputs {
+			if real(t) {
+				s.values[k] = channelMoments(input[k], channelCount(t))
+				s.rows[k] = someRows(input[k], channelCount(t), rowValues/j.inputs, rand.NewPCG(uint64(i), 0))
+			}
+		}
+		inOrder(i, s)
+		return input
+	}
 }
 
-// observe runs every sample through the float graph and gathers the statistics
+// observe runs every input through the float graph and gathers the statistics
 // of some of its tensors.
-func (j *job) observe(want []*tflite.Tensor) error {
+func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) error {
 	if len(want) == 0 {
+		eachInParallel(j.inputs, 0, func(i int) { input(i) })
 		return nil
 	}
 	probe, observed := probeModel(j.model, want)
@@ -82,14 +107,14 @@ func (j *job) observe(want []*tflite.Tensor) error {
 	}
 	inOrder := ordered[sampleStats](func(s sampleStats) {
 		for k, o := range observed {
-			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], len(j.samples))
+			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], j.inputs)
 		}
 		for r, reader := range readers {
 			j.patches[reader.op] = append(j.patches[reader.op], s.patches[r]...)
 		}
 	})
-	return j.eachSample(probe, func(i int, values [][]float32) {
-		inOrder(i, gather(observed, readers, pointwise, values, i, len(j.samples)))
+	return eachSample(j.opts, probe, j.inputs, input, func(i int, values [][]float32) {
+		inOrder(i, gather(observed, readers, pointwise, values, i, j.inputs))
 	})
 }
 
@@ -316,27 +341,23 @@ var activationOp = map[schema.ActivationFunctionType]schema.BuiltinOperator{
 	schema.ActivationFunctionTypeRELU_N1_TO_1: schema.BuiltinOperatorRELU_N1_TO_1,
 }
 
-// eachSample runs every sample through m and hands the outputs to visit, which
-// is called from several goroutines, once per sample. What visit keeps by
-// sample number does not depend on how many there are.
-func (j *job) eachSample(m *tflite.Model, visit func(sample int, outputs [][]float32)) error {
-	return eachSample(j.opts, m, j.samples, visit)
-}
-
-func eachSample(opts *Options, m *tflite.Model, samples [][][]float32, visit func(sample int, outputs [][]float32)) error {
+// eachSample runs n samples through m and hands the outputs to visit. Both functions are
+// called from several goroutines, once per sample; what visit keeps by sample number
+// does not depend on how many there are.
+func eachSample(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
 	open := opts.Interpreter
 	if open == nil {
 		open = evaluate
 	}
 	m, pick := runnable(m)
-	return inParallel(len(samples), bytesToRun(m), func(next func() (int, bool)) error {
+	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error {
 		run, stop, err := open(m)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		for i, ok := next(); ok; i, ok = next() {
-			outputs, err := run(pick(samples[i]))
+			outputs, err := run(pick(sample(i)))
 			if err != nil {
 				return err
 			}

@@ -59,7 +59,7 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 			channels := v.all(own)
 			for k, i := range channels {
 				factors[k] = v.s[i]
-				if of, ok := copies[i]; ok {
+				if of, ok := copies[i]; ok && slices.Contains(channels, of.channel) {
 					of.channel = slices.Index(channels, of.channel)
 					made[k] = of
 				}
@@ -172,7 +172,7 @@ func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[i
 		from, ratio := -1, 0.0
 		if p.f.in < 0 {
 			in := p.op.Inputs[p.f.input]
-			if c, ok := copies[v.of(in, o)]; ok {
+			if c, ok := copies[v.of(in, o)]; ok && slices.Contains(v.all(in), c.channel) {
 				from = slices.Index(v.all(in), c.channel)
 				_, ratio = weightCosine(p.real, p.real, lay, from, o)
 				ratio *= c.size
@@ -227,10 +227,10 @@ func (p filterPair) mergeCopies(v *channelScales, copies map[int]copied) {
 	lay, channels := layoutOf(p.weights(), p.f.in), v.all(in)
 	for d, i := range channels {
 		c, ok := copies[i]
-		if !ok {
+		from := slices.Index(channels, c.channel)
+		if !ok || from < 0 { // its source is in the other part of a SPLIT
 			continue
 		}
-		from := slices.Index(channels, c.channel)
 		for k := range p.real {
 			if lay.channel(k)%len(channels) == d {
 				p.real[k+(from-d)*lay.inner] += float32(c.size) * p.real[k]

@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 
+	"dfq/dfq/internal/affine"
 	"dfq/tflite"
 )
 
@@ -119,10 +120,10 @@ func (f *filling) cost(s []float64) float64 {
 		for c, r := range ranges {
 			x := at(s, r.place)
 			lo, hi = math.Min(lo, r.lo/x), math.Max(hi, r.hi/x)
-			gain += x * x * f.weight[k][c]
+			gain += float64(x * x * f.weight[k][c])
 		}
 		step := f.b.grid.Step(lo, hi)
-		total += step * step / 12 * gain
+		total += float64(step * step / 12 * gain)
 	}
 	for k, r := range f.b.readers {
 		if r.rows == nil {
@@ -138,8 +139,8 @@ func (f *filling) cost(s []float64) float64 {
 			for c, x := range row {
 				largest = max(largest, float64(x)*scale[c])
 			}
-			step := largest / 127
-			total += step * step / 12 * f.rows[k][o] * power
+			step := largest / affine.QMaxWeight
+			total += float64(step * step / 12 * f.rows[k][o] * power)
 		}
 	}
 	return total

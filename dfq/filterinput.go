@@ -23,6 +23,7 @@ func (j *job) filterInputOf(op *tflite.Op, f *filter) (filterInput, bool) {
 	channels, outputs := channelCount(in), w.Shape[f.out]
 	k := w.Len() / outputs
 	patches := j.patches[op]
+	_, spatial := windowOf(op)
 	switch {
 	case f == depthwise && len(patches) > 0:
 		return filterInput{patches, k * channels, channels}, true
@@ -30,7 +31,7 @@ func (j *job) filterInputOf(op *tflite.Op, f *filter) (filterInput, bool) {
 		return filterInput{}, false
 	case f == conv && len(patches) > 0 && k == w.Shape[1]*w.Shape[2]*channels:
 		return filterInput{rows: patches, width: k}, true
-	case (f == conv || f == dense) && k == channels && len(j.stats[in].rows) > 0:
+	case (f == conv || f == dense) && !spatial && k == channels && len(j.stats[in].rows) > 0:
 		return filterInput{rows: j.stats[in].rows, width: k}, true
 	}
 	return filterInput{}, false

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"dfq/schema"
 	. "dfq/tflite/tflitetest"
 )
 
@@ -100,6 +101,18 @@ func TestRoundingIsTakenOnEvidence(t *testing.T) {
 		if got := slices.DeleteFunc(j.report.Dropped, func(d DroppedCorrection) bool { return d.Correction != "second-order rounding" }); !slices.Equal(got, want) {
 			t.Errorf("alike %v: dropped %v, want %v", alike, got, want)
 		}
+	}
+}
+
+// Pixels are no patches, also where a group has as many weights as the input channels.
+func TestFilterInputOfGroups(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 8, 8, 8)
+	y := b.Op("grouped", schema.BuiltinOperatorCONV_2D, &schema.Conv2DOptionsT{Padding: schema.PaddingVALID, StrideH: 1, StrideW: 1, DilationHFactor: 1, DilationWFactor: 1},
+		[]int{1, 7, 7, 8}, Conv(8, 1)(b, x), b.Random(0, 0.3, 8, 2, 2, 2), b.Random(0, 0.3, 8))
+	j := jobAfter(t, b.Model(y), stated(), "estimate")
+	if in, ok := j.filterInputOf(j.graph.Ops[1], conv); ok {
+		t.Errorf("a grouped filter reads rows of %d", in.width)
 	}
 }
 

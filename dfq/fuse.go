@@ -23,7 +23,7 @@ func fuseActivations(j *job) error {
 		}
 		in := op.Inputs[0]
 		before := producers[in]
-		if before == nil || !fusable[before.Code] || activationField(before.Options) == nil ||
+		if before == nil || !fusable[before.Code] || tflite.FusedActivation(before.Options) == nil ||
 			len(uses[in]) != 1 || slices.Contains(g.Outputs, in) {
 			ops = append(ops, op)
 			continue

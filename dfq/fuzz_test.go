@@ -87,7 +87,7 @@ func FuzzQuantize(f *testing.F) {
 			t.Errorf("%d bytes allocated", n)
 		}
 		if err != nil {
-			if !strings.Contains(err.Error(), ":") {
+			if _, place, _ := strings.Cut(err.Error(), ": "); !strings.ContainsAny(place, `"0123456789`) && place != "there is nothing to quantize" {
 				t.Errorf("an error without a place: %v", err)
 			}
 			return

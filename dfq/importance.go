@@ -44,9 +44,10 @@ func importances(j *job) map[*tflite.Tensor][]float64 {
 		case f != nil && j.stats[op.Inputs[f.input]] != nil:
 			w := op.Inputs[f.weights]
 			in, before, values := of(op.Inputs[f.input]), j.importanceBefore(op, of(op.Outputs[0])), w.Floats()
+			share := tapShare(op)
 			for i, at := range eachWeight(op, f) {
 				x := float64(values[i])
-				in[at.in] += x * x * before[at.out]
+				in[at.in] += float64(x * x * before[at.out] * share)
 			}
 		case f == nil:
 			for k, t := range op.Inputs {
@@ -86,6 +87,9 @@ func (j *job) uncut(op *tflite.Op) []float64 {
 // repeats in the output has the mean of them, and channels that get mixed have
 // equal shares of all.
 func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) {
+	if op.Inputs[k].Len() == 0 {
+		return // channelCount takes an axis of none for one of 1
+	}
 	in := of(op.Inputs[k])
 	for _, t := range op.Outputs {
 		if !real(t) || j.stats[t] == nil {
@@ -95,7 +99,9 @@ func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) 
 		if o, ok := op.Options.(*schema.ConcatenationOptionsT); ok && (o.Axis == -1 || int(o.Axis) == len(t.Shape)-1) {
 			at := 0
 			for _, before := range op.Inputs[:k] {
-				at += channelCount(before)
+				if before.Len() > 0 {
+					at += channelCount(before)
+				}
 			}
 			out = out[at : at+len(in)]
 		}
@@ -105,14 +111,14 @@ func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) 
 			switch {
 			case len(out)%len(in) == 0:
 				for i := c; i < len(out); i += len(in) {
-					e += out[i] * float64(len(in)) / float64(len(out))
+					e += float64(out[i]*float64(len(in))) / float64(len(out))
 				}
 			default:
 				for _, x := range out {
 					e += x / float64(len(in))
 				}
 			}
-			in[c] += e * gain(c)
+			in[c] += float64(e * gain(c))
 		}
 	}
 }
@@ -180,6 +186,9 @@ func multiplied(j *job, op *tflite.Op, k int) func(int) float64 {
 	other := op.Inputs[1-k]
 	if other.Constant() {
 		w := other.Floats()
+		if len(w) == 0 {
+			return always(0)
+		}
 		return func(c int) float64 { return float64(w[c%len(w)]) * float64(w[c%len(w)]) }
 	}
 	s := j.stats[other]

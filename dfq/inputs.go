@@ -13,14 +13,22 @@ import (
 
 // defaultSamples is how many made-up inputs a graph gets: 64 images of 224 × 224,
 // of smaller inputs as many as have the same number of values, up to 256. They
-// show less each and cost less.
+// show less each and cost less. Something is kept of every channel in each, so that
+// graphs of very many get fewer.
 func defaultSamples(g *tflite.Graph) int {
-	values := 1
+	values, channels := 1, 1
 	for _, t := range g.Inputs {
 		values += t.Len()
 	}
-	return max(64, min(256, 64*224*224*3/values))
+	for _, t := range g.Tensors() {
+		channels += channelCount(t)
+	}
+	return max(4, min(max(64, min(256, 64*224*224*3/values)), maxKept/channels))
 }
+
+// maxKept bounds samples times channels, and so what "estimate" keeps to some 20 bytes
+// as many.
+const maxKept = 1 << 26
 
 // findInputRanges settles what real numbers each input holds, and makes the
 // inputs that statistics are drawn from.
@@ -59,15 +67,36 @@ func findInputRanges(j *job) error {
 		in.Range = hull(encodings[i])
 		in.Encodings = encodings[i]
 	}
-	if len(j.opts.Calibration) > 0 {
-		j.samples = j.opts.Calibration
+	if given := j.opts.Calibration; len(given) > 0 {
+		if err := checkGiven(given, j.graph.Inputs); err != nil {
+			return err
+		}
+		j.inputs, j.input = len(given), func(i int) [][]float32 { return given[i] }
 		return nil
 	}
-	n := j.opts.Samples
-	if n <= 0 {
-		n = defaultSamples(j.graph)
+	j.inputs = j.opts.Samples
+	if j.inputs <= 0 {
+		j.inputs = defaultSamples(j.graph)
 	}
-	j.samples = j.makeSamples(encodings, n, j.opts.Seed)
+	j.input = func(i int) [][]float32 { return j.makeInput(encodings, i, j.opts.Seed) }
+	return nil
+}
+
+// checkGiven checks that each sample has finite values for every input.
+func checkGiven(samples [][][]float32, inputs []*tflite.Tensor) error {
+	for s, sample := range samples {
+		if len(sample) != len(inputs) {
+			return fmt.Errorf("sample %d of the given inputs: values for %d inputs, the model has %d", s, len(sample), len(inputs))
+		}
+		for i, t := range inputs {
+			if len(sample[i]) != t.Len() {
+				return fmt.Errorf("sample %d of the given inputs: %d values for input %q of shape %v", s, len(sample[i]), t.Name, t.Shape)
+			}
+			if k := slices.IndexFunc(sample[i], notFinite); k >= 0 {
+				return fmt.Errorf("sample %d of the given inputs: value %d for input %q is %g", s, k, t.Name, sample[i][k])
+			}
+		}
+	}
 	return nil
 }
 
@@ -75,6 +104,12 @@ func findInputRanges(j *job) error {
 func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]Encoding, error) {
 	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
 		r := j.opts.Inputs[i]
+		channels, _ := stimulus.ChannelsOf(t.Shape, stimulus.KindFor(t.Shape))
+		for _, n := range []int{len(r.Mean), len(r.Std)} {
+			if n > 1 && n != channels {
+				return nil, fmt.Errorf("input %q: mean %v and deviation %v are not one number, or one for each of its %d channels", t.Name, r.Mean, r.Std, channels)
+			}
+		}
 		if e := r.encoding(); (len(r.Std) == 0 || len(r.Mean) > 0) && e.usable() {
 			in.Source, in.Why = "stated", "stated by the caller"
 			return []Encoding{e}, nil
@@ -140,9 +175,10 @@ func (e Encoding) usable() bool {
 	return len(e.Lo) > 0 && len(e.Hi) > 0
 }
 
-func (e Encoding) apply(dst, unit []float32, channels int) {
+// apply maps the elements of unit, element i of channel i / inner % channels.
+func (e Encoding) apply(dst, unit []float32, channels, inner int) {
 	for i, u := range unit {
-		c := i % channels
+		c := i / inner % channels
 		lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]
 		dst[i] = float32(lo + float64((hi-lo)*float64(u)))
 	}
@@ -179,10 +215,10 @@ func floats64(v []float32) []float64 {
 
 // Thresholds of the inference, in units that do not depend on a model.
 const (
-	// typicalResponse is what a filter's answer deviates, over the size of its
+	// typicalAnswer is what a filter's answer deviates, over the size of its
 	// bias, where the input is scaled as in training. Models of all kinds lie
 	// within a factor of 5 of it; the scales to choose from are 128 apart.
-	typicalResponse = 0.4
+	typicalAnswer = 0.4
 	// sureSlope is how many standard errors the slope of bias against −Σw must
 	// be away from zero before the offset counts as known.
 	sureSlope = 2
@@ -201,8 +237,8 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 		return nil, "", err
 	}
 	slope, sure := biasSlope(j.firstFilter(t))
-	unit := math.Abs(math.Log(answer / typicalResponse))
-	byteScale := math.Abs(math.Log(answer * 127.5 / typicalResponse))
+	unit := math.Abs(math.Log(answer / typicalAnswer))
+	byteScale := math.Abs(math.Log(answer * 127.5 / typicalAnswer))
 	centred, positive := sure && slope < 0, sure && slope > 0
 	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", answer)
 	var es []Encoding
@@ -242,7 +278,7 @@ func aroundZero(g *tflite.Graph, answer float64) []Encoding {
 	switch {
 	case padsLikeTensorFlow(g):
 		return []Encoding{interval(-1, 1)}
-	case answer < typicalResponse/2:
+	case answer < typicalAnswer/2:
 		return []Encoding{imageNet()}
 	}
 	return []Encoding{interval(-1, 1), imageNet()}
@@ -348,8 +384,8 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 		my += y[i] / n
 	}
 	for i := range x {
-		sxx += (x[i] - mx) * (x[i] - mx)
-		sxy += (x[i] - mx) * (y[i] - my)
+		sxx += float64((x[i] - mx) * (x[i] - mx))
+		sxy += float64((x[i] - mx) * (y[i] - my))
 	}
 	if sxx == 0 {
 		return 0, false
@@ -358,7 +394,7 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 	residual := 0.0
 	for i := range x {
 		e := y[i] - my - slope*(x[i]-mx)
-		residual += e * e
+		residual += float64(e * e)
 	}
 	return slope, math.Abs(slope) > sureSlope*math.Sqrt(residual/(n-2)/sxx)
 }
@@ -388,20 +424,27 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 const featureRoom = 1.5
 
 // firstResponse runs a few made-up inputs at the given encoding of input i and
-// returns the median deviation of the first filter's channels over the size of
-// its biases. Filters without biases are passed over.
+// returns the median deviation of the channels of the first filter that it reaches
+// over the size of that filter's biases. Filters without biases are passed over.
 func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	var first *tflite.Op
 	var bias float64
+	reach := map[*tflite.Tensor]bool{j.graph.Inputs[i]: true}
 	for _, op := range j.graph.Ops {
-		if f := spec(op).filter; first == nil && f != nil && j.float[op] == "" {
+		if !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
+			continue
+		}
+		for _, t := range op.Outputs {
+			reach[t] = true
+		}
+		if f := spec(op).filter; first == nil && f != nil && j.float[op] == "" && j.unseen[op.Outputs[0]] == "" {
 			if bias = rms(op.Inputs[f.bias].Floats()); bias > 0 {
 				first = op
 			}
 		}
 	}
 	if first == nil {
-		return typicalResponse, nil
+		return typicalAnswer, nil
 	}
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for k := range encodings {
@@ -410,7 +453,8 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	encodings[i] = []Encoding{e}
 	probe, observed := probeModel(j.model, []*tflite.Tensor{first.Outputs[0]})
 	answers := make([]float64, samples)
-	err := eachSample(j.opts, probe, j.makeSamples(encodings, samples, j.opts.Seed+1), func(s int, values [][]float32) {
+	input := func(s int) [][]float32 { return j.makeInput(encodings, s, j.opts.Seed+1) }
+	err := eachSample(j.opts, probe, samples, input, func(s int, values [][]float32) {
 		var deviations []float64
 		for _, m := range channelMeans(values[0], channelCount(observed[0].value)) {
 			deviations = append(deviations, m.deviation())
@@ -418,7 +462,7 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 		slices.Sort(deviations)
 		answers[s] = deviations[len(deviations)/2]
 	})
-	mean := 1e-12
+	mean := 1e-12 // its logarithm is asked for
 	for _, a := range answers {
 		mean += a / float64(samples)
 	}
@@ -428,21 +472,14 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 func rms(v []float32) float64 {
 	sum := 0.0
 	for _, x := range v {
-		sum += float64(x) * float64(x)
+		sum += float64(float64(x) * float64(x))
 	}
 	return math.Sqrt(sum / float64(max(len(v), 1)))
 }
 
-// makeSamples makes n inputs of all graph inputs. Where an input has several
-// encodings they take turns.
-func (j *job) makeSamples(encodings [][]Encoding, n int, seed uint64) [][][]float32 {
-	samples := make([][][]float32, n)
-	eachInParallel(n, 0, func(s int) { samples[s] = j.makeSample(encodings, s, seed) }) // with random numbers of its own
-	return samples
-}
-
-// makeSample makes the s-th of them.
-func (j *job) makeSample(encodings [][]Encoding, s int, seed uint64) [][]float32 {
+// makeInput makes up values for each input of the graph, for the s-th time. Where an
+// input has several encodings they take turns.
+func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 {
 	sample := make([][]float32, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		v := make([]float32, t.Len())
@@ -450,8 +487,10 @@ func (j *job) makeSample(encodings [][]Encoding, s int, seed uint64) [][]float32
 		if len(encodings[i]) == 0 {
 			continue // not real: zeros
 		}
-		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
-		encodings[i][s%len(encodings[i])].apply(v, v, channelCount(t))
+		kind := stimulus.KindFor(t.Shape)
+		stimulus.Fill(v, t.Shape, kind, seed+uint64(i)<<32, uint64(s))
+		channels, inner := stimulus.ChannelsOf(t.Shape, kind)
+		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
 	}
 	return sample
 }

@@ -29,7 +29,7 @@ func TestEncodings(t *testing.T) {
 	}
 	for _, test := range tests {
 		got := make([]float32, len(unit))
-		test.e.apply(got, unit, 3)
+		test.e.apply(got, unit, 3, 1)
 		for i, x := range got {
 			if math.Abs(float64(x)-test.want[i]) > 1e-5 {
 				t.Errorf("%s: %v becomes %v, want %v", test.e.Name, unit[i], x, test.want[i])
@@ -122,16 +122,54 @@ func TestInferredScale(t *testing.T) {
 	}
 }
 
+// Of two towers, each shows the scale of its own input.
+func TestInferredScaleOfSeveralInputs(t *testing.T) {
+	b := New(1)
+	x, y := b.Input(1, 32, 32, 3), b.Input(1, 32, 32, 3)
+	bytes, units := Conv(16, 3, ReLU)(b, x), Conv(16, 3, ReLU)(b, y)
+	m := b.Model(Conv(4, 1)(b, bytes), Conv(4, 1)(b, units))
+	for k, mean := range []float64{128, 0.5} {
+		one := trained(1, mean, mean/2, Input(1, 32, 32, 3), Conv(16, 3, ReLU))
+		copy(m.Graphs[0].Ops[k].Inputs[1:], one.Graphs[0].Ops[0].Inputs[1:])
+	}
+	in, err := InputEncodings(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, second := in[0].Range, in[1].Range; first.Hi < 100 || second.Hi > 3 {
+		t.Errorf("trained for [0, 255] and [0, 1], taken for %v and %v", first, second)
+	}
+}
+
+// Where channels come first, each has the mean and deviation of its own.
+func TestMadeUpPlanes(t *testing.T) {
+	m := Chain(Input(1, 3, 32, 32), Unary(schema.BuiltinOperatorTANH, nil))
+	inputs, err := MadeUpInputs(m, &Options{Inputs: []InputRange{{Mean: []float64{0, 1000, 2000}, Std: []float64{1, 1, 1}}}}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range 3 {
+		plane := inputs[1][0][c*32*32:][:32*32]
+		if lo, hi := slices.Min(plane), slices.Max(plane); lo < float32(-1000*c) || hi > float32(255-1000*c) {
+			t.Errorf("channel %d is from %g to %g", c, lo, hi)
+		}
+	}
+}
+
 // What is stated comes before metadata, and that before what is inferred; what
 // is no range of numbers is not taken.
 func TestRangeSources(t *testing.T) {
 	m := small()
 	nan := math.NaN()
-	for _, r := range []InputRange{{Range: Range{0, math.Inf(1)}}, {Std: []float64{1}}, {Mean: []float64{0}, Std: []float64{0}}, {Mean: []float64{nan}, Std: []float64{1}}, {Mean: []float64{1}, Std: []float64{-1}}} {
+	for _, r := range []InputRange{{Range: Range{0, math.Inf(1)}}, {Std: []float64{1}}, {Mean: []float64{0}, Std: []float64{0}}, {Mean: []float64{nan}, Std: []float64{1}}, {Mean: []float64{1}, Std: []float64{-1}}, {Mean: []float64{127.5}}, {Range: Range{255, 0}}, {Range: Range{1, 1}}} {
 		_, _, err := Quantize(m, &Options{Inputs: []InputRange{r}})
 		if err == nil || !strings.Contains(err.Error(), `input "input"`) || !strings.Contains(err.Error(), "no range") {
 			t.Errorf("stated %v: error %v", r, err)
 		}
+	}
+	_, _, err := Quantize(m, &Options{Inputs: []InputRange{{Mean: []float64{1, 2}, Std: []float64{1}}}})
+	if err == nil || !strings.Contains(err.Error(), "one for each of its 3 channels") {
+		t.Errorf("two means for three channels: error %v", err)
 	}
 	in, err := InputEncodings(m, &Options{Inputs: []InputRange{{Mean: []float64{127}, Std: []float64{128}}}})
 	if err != nil {
@@ -187,13 +225,16 @@ func TestMadeUpInputs(t *testing.T) {
 	if lo < -2 || hi > 3 || lo > -1.5 || hi < 2.5 {
 		t.Errorf("from %g to %g, stated are −2 and 3", lo, hi)
 	}
+	if none, err := MadeUpInputs(m, opts, 0); err != nil || len(none) > 0 {
+		t.Errorf("asked for none: %d, %v", len(none), err)
+	}
 	opts.Seed = 1
 	if c, err := MadeUpInputs(m, opts, 6); err != nil || slices.Equal(c[0][0], a[0][0]) {
 		t.Errorf("another seed makes the same input: %v", err)
 	}
 	j := &job{graph: m.Graphs[0]}
-	samples := j.makeSamples([][]Encoding{{interval(0, 1), interval(10, 11)}}, 4, 0)
-	for i, s := range samples {
+	for i := range 4 {
+		s := j.makeInput([][]Encoding{{interval(0, 1), interval(10, 11)}}, i, 0)
 		if base := float32(10 * (i % 2)); slices.Min(s[0]) < base || slices.Max(s[0]) > base+1 {
 			t.Errorf("sample %d is from %g to %g", i, slices.Min(s[0]), slices.Max(s[0]))
 		}

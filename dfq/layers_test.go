@@ -144,6 +144,17 @@ func finishJob(t *testing.T, j *job, after string) {
 	}
 }
 
+// A tensor whose length depends on values is compared where the lengths agree.
+func TestCompareLayersOfComputedLength(t *testing.T) {
+	m, opts := aroundLayer(2, equalized["mean of computed"])
+	q, _ := quantize(t, m, &opts)
+	samples := Inputs(m, 3, 8, 2)
+	layers, err := CompareLayers(m, q, evaluate, len(samples), func(i int) ([][]float32, error) { return samples[i], nil })
+	if err != nil || len(layers) == 0 {
+		t.Errorf("%d layers, %v", len(layers), err)
+	}
+}
+
 // The factors of equalization are found from the two files: against the float
 // graph after equalization, whose factors are all 1, the layers are as far off.
 func TestFactorsOfEqualization(t *testing.T) {

@@ -1,10 +1,6 @@
 package dfq
 
-import (
-	"fmt"
-
-	"dfq/tflite"
-)
+import "dfq/tflite"
 
 // What the first passes find, for those who want to see it without a conversion.
 
@@ -23,12 +19,14 @@ func MadeUpInputs(m *tflite.Model, opts *Options, n int) ([][][]float32, error) 
 	if opts != nil {
 		o = *opts
 	}
-	o.Samples, o.Calibration = n, nil
+	o.Calibration = nil
 	j, err := upTo("find input range", m, &o)
 	if err != nil {
 		return nil, err
 	}
-	return j.samples, nil
+	inputs := make([][][]float32, max(0, n))
+	eachInParallel(len(inputs), 0, func(i int) { inputs[i] = j.input(i) }) // each of random numbers of its own
+	return inputs, nil
 }
 
 // TensorStatistics are what Quantize knows of an activation, real domain.
@@ -36,7 +34,7 @@ type TensorStatistics struct {
 	Name            string
 	Seen            Range     // least and largest value
 	Usual           Range     // the same over samples that are no outliers
-	Mean, Deviation []float64 // of each channel, in 256 rows of each sample
+	Mean, Deviation []float64 // of each channel, in 256 rows of each sample; of a graph input in all
 }
 
 // Statistics gathers the statistics of all activations of the main graph that
@@ -74,16 +72,5 @@ func upTo(last string, m *tflite.Model, opts *Options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range passes {
-		if p.skip != nil && p.skip(&o) {
-			continue
-		}
-		if err := j.runPass(p); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.name, err)
-		}
-		if p.name == last {
-			break
-		}
-	}
-	return j, nil
+	return j, j.run(last)
 }

@@ -4,8 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
+
+	"github.com/x448/float16"
 
 	"dfq/dfq/internal/ref"
 	"dfq/schema"
@@ -150,7 +151,7 @@ func floatCopy(t, as *tflite.Tensor) (*tflite.Tensor, error) {
 		stored = t.Floats()
 	case schema.TensorTypeFLOAT16:
 		for i := 0; i+1 < len(t.Data); i += 2 {
-			stored = append(stored, float16(binary.LittleEndian.Uint16(t.Data[i:])))
+			stored = append(stored, float16.Frombits(binary.LittleEndian.Uint16(t.Data[i:])).Float32())
 		}
 	case schema.TensorTypeINT8:
 		for _, b := range t.Data {
@@ -199,19 +200,6 @@ func scaleUp(v []float32, q *tflite.Quantization, shape []int) {
 		}
 		v[i] = q.Scale[c] * (v[i] - float32(zero))
 	}
-}
-
-// float16 widens an IEEE 754 binary16 number.
-func float16(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, int(h>>10&31), uint32(h&1023)
-	switch exp {
-	case 0:
-		v := float32(frac) * (1.0 / (1 << 24))
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	}
-	return math.Float32frombits(sign | uint32(exp+127-15)<<23 | frac<<13)
 }
 
 // trueShapes records the shapes that tensors have when the graph runs. A file's

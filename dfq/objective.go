@@ -148,7 +148,7 @@ func (b *block) cost(s []float64) float64 {
 	gain := 0.0
 	for _, r := range b.readers {
 		for p, g := range r.gain[:len(s)] {
-			gain += g * s[p] * s[p]
+			gain += float64(g * s[p] * s[p])
 		}
 		gain += r.gain[len(s)]
 	}
@@ -160,15 +160,15 @@ func (b *block) cost(s []float64) float64 {
 			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
 		}
 		step := b.grid.Step(lo, hi)
-		activations += step * step / 12 * gain
+		activations += float64(step * step / 12 * gain)
 	}
 	for _, w := range b.writers {
 		largest := 0.0
 		for o, m := range w.largest {
 			largest = math.Max(largest, m/at(s, w.place[o]))
 		}
-		step := largest / 127
-		weights += step * step / 12 * w.input * gain
+		step := largest / affine.QMaxWeight
+		weights += float64(step * step / 12 * w.input * gain)
 	}
 	for _, r := range b.readers {
 		weights += r.weightNoise(s)

@@ -3,6 +3,7 @@ package dfq
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -60,7 +61,7 @@ const (
 	maxElements = 1 << 28 // elements of all tensors
 	maxChannels = 1 << 22 // lengths of all last axes
 	maxWindow   = 1 << 15 // a side, stride or dilation of a window
-	maxPooling  = 1 << 32 // elements that one pooling op looks at
+	maxProducts = 1 << 32 // elements that one pool looks at, products of one matrix with another
 )
 
 // checkGraph makes sure of what the passes take for granted of every op in the
@@ -160,6 +161,8 @@ func checkWindow(op *tflite.Op) error {
 		if o, ok := op.Options.(*schema.Pool2DOptionsT); ok {
 			steps = []int32{o.StrideH, o.StrideW, o.FilterHeight, o.FilterWidth}
 		}
+	case schema.BuiltinOperatorBATCH_MATMUL:
+		return checkProducts(op)
 	default:
 		return nil
 	}
@@ -184,8 +187,29 @@ func checkPooling(in *tflite.Tensor, o *schema.Pool2DOptionsT) error {
 		return nil // "check support" says so
 	}
 	each := float64(min(int(o.FilterHeight), in.Shape[1])) * float64(min(int(o.FilterWidth), in.Shape[2]))
-	if n := float64(in.Len()) / float64(o.StrideH) / float64(o.StrideW) * each; n > maxPooling {
+	if n := float64(in.Len()) / float64(o.StrideH) / float64(o.StrideW) * each; n > maxProducts {
 		return fmt.Errorf("a window of %d × %d over shape %v", o.FilterHeight, o.FilterWidth, in.Shape)
+	}
+	return nil
+}
+
+// checkProducts is the same for BATCH_MATMUL.
+func checkProducts(op *tflite.Op) error {
+	a, b := op.Inputs[0], op.Inputs[1]
+	if len(a.Shape) < 2 || len(b.Shape) < 2 {
+		return nil // the run says so
+	}
+	rows, columns := a.Shape[len(a.Shape)-2], b.Shape[len(b.Shape)-1]
+	if o, ok := op.Options.(*schema.BatchMatMulOptionsT); ok {
+		if o.AdjX {
+			rows = a.Shape[len(a.Shape)-1]
+		}
+		if o.AdjY {
+			columns = b.Shape[len(b.Shape)-2]
+		}
+	}
+	if n := math.Max(float64(a.Len())*float64(columns), float64(b.Len())*float64(rows)); n > maxProducts {
+		return fmt.Errorf("a product of shapes %v and %v", a.Shape, b.Shape)
 	}
 	return nil
 }

@@ -431,39 +431,10 @@ func scaleOf(t *tflite.Tensor) float32 {
 
 // activation returns op's fused activation, NONE where the op can have none.
 func activation(op *tflite.Op) schema.ActivationFunctionType {
-	if a := activationField(op.Options); a != nil {
+	if a := tflite.FusedActivation(op.Options); a != nil {
 		return *a
 	}
 	return schema.ActivationFunctionTypeNONE
-}
-
-// activationField points at the fused activation inside an options struct.
-func activationField(options any) *schema.ActivationFunctionType {
-	switch o := options.(type) {
-	case *schema.Conv2DOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.DepthwiseConv2DOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.FullyConnectedOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.TransposeConvOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.AddOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.SubOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.MulOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.DivOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.Pool2DOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.ConcatenationOptionsT:
-		return &o.FusedActivationFunction
-	case *schema.L2NormOptionsT:
-		return &o.FusedActivationFunction
-	}
-	return nil
 }
 
 // withActivation returns a copy of an options struct with another fused
@@ -471,6 +442,6 @@ func activationField(options any) *schema.ActivationFunctionType {
 func withActivation(options any, act schema.ActivationFunctionType) any {
 	c := reflect.New(reflect.TypeOf(options).Elem())
 	c.Elem().Set(reflect.ValueOf(options).Elem())
-	*activationField(c.Interface()) = act
+	*tflite.FusedActivation(c.Interface()) = act
 	return c.Interface()
 }

@@ -101,7 +101,7 @@ func sharedPhotographs(t *testing.T, folder string, input *tflite.Tensor, e Enco
 				v = append(v, float32(x)/255)
 			}
 		}
-		e.apply(v, v, 3)
+		e.apply(v, v, 3, 1)
 		out = append(out, v)
 	}
 	return out

@@ -3,7 +3,6 @@ package dfq
 import (
 	"slices"
 
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -15,22 +14,24 @@ import (
 // well, which is no step of ours.
 func proveFloat(j *job) error {
 	j.report.FloatTwin = j.model.Clone()
-	for _, t := range j.graph.Outputs {
-		if j.unseen[t] != "" || !real(t) {
-			return nil // its op cannot be run here
-		}
-	}
 	source := j.source.Clone()
-	constants, err := floatConstants(source.Graphs[0])
-	if err != nil {
+	if _, err := floatConstants(source.Graphs[0]); err != nil {
 		return err
 	}
-	replaceInSignatures(source, constants)
-	samples := j.samples[:min(len(j.samples), provingSamples)]
+	var before, after []*tflite.Tensor // outputs of both graphs
+	for k, t := range j.graph.Outputs {
+		if real(t) && j.unseen[t] == "" { // else its op cannot be run here
+			before, after = append(before, source.Graphs[0].Outputs[k]), append(after, t)
+		}
+	}
+	if len(after) == 0 {
+		return nil
+	}
+	n := min(len(j.samples), provingSamples)
 	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
-	for side, m := range []*tflite.Model{source, j.model} {
-		answers[side] = make([][][]float32, len(samples))
-		if err := eachSample(j.opts, m, samples, func(i int, outputs [][]float32) {
+	for side, m := range []*tflite.Model{withOutputs(source, before), withOutputs(j.model, after)} {
+		answers[side] = make([][][]float32, n)
+		if err := eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
 			for _, v := range outputs {
 				answers[side][i] = append(answers[side][i], slices.Clone(v))
 			}
@@ -38,9 +39,9 @@ func proveFloat(j *job) error {
 			return err
 		}
 	}
-	for k, t := range j.graph.Outputs {
+	for k, t := range after {
 		var sum errorSums
-		for i := range samples {
+		for i := range n {
 			sum.add(answers[0][i][k], answers[1][i][k], 1)
 		}
 		d := sum.diff(t.Name)
@@ -56,23 +57,3 @@ const (
 	provingSamples = 4
 	leastFloatSQNR = 40
 )
-
-// relaxReLU6 replaces RELU6 by RELU, as the paper does so that any scale may
-// pass. It changes the function wherever the cap is reached.
-func relaxReLU6(j *job) error {
-	relaxed := 0
-	for _, op := range j.graph.Ops {
-		if activation(op) == schema.ActivationFunctionTypeRELU6 && j.float[op] == "" {
-			op.Options = withActivation(op.Options, schema.ActivationFunctionTypeRELU)
-			relaxed++
-		}
-		if op.Code == schema.BuiltinOperatorRELU6 && j.float[op] == "" {
-			*op = tflite.Op{Code: schema.BuiltinOperatorRELU, Version: 1, Inputs: op.Inputs, Outputs: op.Outputs}
-			relaxed++
-		}
-	}
-	if relaxed > 0 {
-		j.report.warn("%d RELU6 became RELU: the float function changed where they capped", relaxed)
-	}
-	return nil
-}

@@ -276,6 +276,11 @@ func TestRefused(t *testing.T) {
 			b := New(1)
 			*m = *b.Model(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2000)(b, b.Input(1, 2000, 2000, 3)))
 		}, "a window of 2000 × 2000"},
+		{"a product that takes forever", func(m *tflite.Model) {
+			b := New(1)
+			x := b.Input(4096, 4096)
+			*m = *b.Model(b.Op("square", schema.BuiltinOperatorBATCH_MATMUL, &schema.BatchMatMulOptionsT{}, x.Shape, x, x))
+		}, "a product of shapes [4096 4096]"},
 		{"weights of another rank", func(m *tflite.Model) { conv(m).Inputs[1].Shape = []int{72, 3} }, "do not fit input"},
 		{"weights for another input", func(m *tflite.Model) { conv(m).Inputs[1].Shape = []int{8, 3, 1, 9} }, "CONV_2D"},
 		{"short bias", func(m *tflite.Model) {
@@ -340,17 +345,21 @@ func TestCalibrationRefused(t *testing.T) {
 	n := m.Graphs[0].Inputs[0].Len()
 	bad := make([]float32, n)
 	bad[5] = float32(math.NaN())
-	for name, calibration := range map[string][][][]float32{
-		"no input":         {{}},
-		"two inputs":       {{make([]float32, n), make([]float32, n)}},
-		"too few values":   {{make([]float32, n-1)}},
-		"a sample without": {{make([]float32, n)}, {}},
-		"NaN":              {{bad}},
-	} {
+	tests := []struct {
+		calibration [][][]float32
+		want        string
+	}{
+		{[][][]float32{{}}, "sample 0 of the given inputs: values for 0 inputs, the model has 1"},
+		{[][][]float32{{make([]float32, n), make([]float32, n)}}, "values for 2 inputs"},
+		{[][][]float32{{make([]float32, n-1)}}, fmt.Sprintf(`%d values for input "input" of shape [1 16 16 3]`, n-1)},
+		{[][][]float32{{make([]float32, n)}, {}}, "sample 1 of the given inputs"},
+		{[][][]float32{{bad}}, `value 5 for input "input" is NaN`},
+	}
+	for _, test := range tests {
 		opts := stated()
-		opts.Calibration = calibration
-		if _, _, err := Quantize(m, opts); err == nil || !strings.Contains(err.Error(), "estimate") {
-			t.Errorf("%s: error %v, want one of the pass that runs them", name, err)
+		opts.Calibration = test.calibration
+		if _, _, err := Quantize(m, opts); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want one with %q", err, test.want)
 		}
 	}
 }
@@ -425,6 +434,14 @@ func TestUnusualGraphs(t *testing.T) {
 			b := New(1)
 			return b.Model(Unary(schema.BuiltinOperatorTANH, nil)(b, b.Input()))
 		},
+		"a capped filter behind a custom op": func() *tflite.Model {
+			b := New(1)
+			y := Conv(4, 3, ReLU)(b, b.Input(1, 8, 8, 3))
+			z := b.Tensor("custom", schema.TensorTypeFLOAT32, y.Shape...)
+			b.Add(schema.BuiltinOperatorCUSTOM, nil, list(y), z)
+			b.Graph.Ops[1].Custom = "Mystery"
+			return b.Model(Sequence(Conv(8, 1, ReLU6), Depthwise(3, ReLU6), Conv(4, 1))(b, z))
+		},
 		"a custom op at the end": func() *tflite.Model {
 			b := New(1)
 			y := Conv(4, 3)(b, b.Input(1, 8, 8, 3))
@@ -436,9 +453,9 @@ func TestUnusualGraphs(t *testing.T) {
 	}
 	for name, make := range tests {
 		t.Run(name, func(t *testing.T) {
-			for _, io := range []IOType{Int8, Uint8, Float32} {
+			for k, io := range []IOType{Int8, Uint8, Float32} {
 				m := make()
-				q, _ := quantize(t, m, &Options{Samples: 2, AllowFloat: true, IO: io})
+				q, _ := quantize(t, m, &Options{Samples: 2, AllowFloat: true, IO: io, PerTensor: k == 1})
 				again, err := tflite.Decode(encode(t, q))
 				if err != nil {
 					t.Fatal(err)
@@ -540,5 +557,46 @@ func TestProofOfStoredWeights(t *testing.T) {
 	_, r := quantize(t, m, &Options{Interpreter: interpreter, Inputs: []InputRange{{Range: Range{-1, 1}}}})
 	if len(r.FloatSQNR) != 1 || r.FloatSQNR[0] < 100 || len(r.Warnings) > 0 {
 		t.Errorf("float SQNR %v, warnings %q", r.FloatSQNR, r.Warnings)
+	}
+}
+
+// Outputs of integers do not keep the others from the proof.
+func TestProofBesideIntegers(t *testing.T) {
+	b := New(1)
+	y := Conv(4, 3)(b, b.Input(1, 8, 8, 3))
+	best := b.Tensor("best", schema.TensorTypeINT32, 1, 8, 8)
+	b.Add(schema.BuiltinOperatorARG_MAX, &schema.ArgMaxOptionsT{OutputType: schema.TensorTypeINT32}, list(y, b.Ints(nil, 3)), best)
+	if _, r := quantize(t, b.Model(best, y), stated()); len(r.FloatSQNR) != 1 || r.FloatSQNR[0] < 100 {
+		t.Errorf("float SQNR %v", r.FloatSQNR)
+	}
+}
+
+// Where finite inputs lead beyond what is finite, they are told of as given ones.
+func TestCalibrationThatIsTooLarge(t *testing.T) {
+	m := small()
+	set(m.Graphs[0].Ops[2].Inputs[1], 3, 3e38)
+	set(m.Graphs[0].Ops[2].Inputs[2], 0, 3e38)
+	opts := stated()
+	opts.Calibration = Inputs(m, 1, 4, 1)
+	if _, _, err := Quantize(m, opts); err == nil || !strings.Contains(err.Error(), "is not finite on the given inputs") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Progress never goes back and ends with 1.
+func TestProgress(t *testing.T) {
+	for _, thorough := range []bool{false, true} {
+		opts, last := stated(), 0.0
+		opts.Thorough = thorough
+		opts.Progress = func(pass string, done float64) {
+			if done < last || done > 1+1e-9 {
+				t.Errorf("%q: %g after %g", pass, done, last)
+			}
+			last = done
+		}
+		quantize(t, small(), opts)
+		if last != 1 {
+			t.Errorf("ended with %g", last)
+		}
 	}
 }

@@ -220,6 +220,9 @@ type groups struct {
 
 func (g *groups) root(t *tflite.Tensor) *tflite.Tensor {
 	for g.parent[t] != nil {
+		if up := g.parent[g.parent[t]]; up != nil {
+			g.parent[t] = up // half the way for whoever comes next
+		}
 		t = g.parent[t]
 	}
 	return t

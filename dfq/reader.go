@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 
+	"dfq/dfq/internal/affine"
 	"dfq/tflite"
 )
 
@@ -68,6 +69,7 @@ func (r *reader) weigh(places int, f *filter, output []float64) {
 		r.spread = ones(channels) // every output reads every channel
 	}
 	taps := float64(w.Len()) / float64(len(output)*kernels)
+	share := tapShare(r.op)
 	var sums []float64 // of each kernel's weights
 	if taps > 1 {
 		sums = make([]float64, len(output)*kernels)
@@ -75,7 +77,10 @@ func (r *reader) weigh(places int, f *filter, output []float64) {
 			sums[at.out*kernels+at.in%kernels] += float64(values[i])
 		}
 	}
-	weight := make([]float64, len(output))
+	weight, unit := make([]float64, len(output)), make([]float64, len(output))
+	for o, v := range output {
+		unit[o] = share / v
+	}
 	for i, at := range eachWeight(r.op, f) {
 		o, c, x := at.out, at.in, float64(values[i])
 		p := r.place[c]
@@ -86,13 +91,13 @@ func (r *reader) weigh(places int, f *filter, output []float64) {
 		if taps > 1 {
 			sum = sums[o*kernels+c%kernels]
 		}
-		r.gain[p] += (float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) / output[o]
+		r.gain[p] += float64((float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) * unit[o])
 		r.behind[c] = max(r.behind[c], float32(math.Abs(x)))
 		switch {
 		case f.in < 0:
-			r.spread[c] += 1 / output[o]
+			r.spread[c] += unit[o]
 		case c == 0:
-			weight[o] += 1 / output[o] // one for each tap
+			weight[o] += unit[o] // one for each tap
 		}
 	}
 	for _, x := range weight {
@@ -149,6 +154,6 @@ func (r *reader) weightNoise(s []float64) float64 {
 		largest = max(largest, r.behind[c]*float32(x))
 		power += float64(r.variance[c] / (x * x) * r.spread[c])
 	}
-	step := float64(largest) / 127
+	step := float64(largest) / affine.QMaxWeight
 	return r.weight * step * step / 12 * power
 }

@@ -26,7 +26,7 @@ type Report struct {
 	// Dropped are corrections of layers that inputs held out did not bear out.
 	Dropped []DroppedCorrection `json:"corrections_dropped"`
 
-	// FloatSQNR is, for each output, how far the float graph after absorption and
+	// FloatSQNR is, for each output of real values that can be run here, how far the float graph after absorption and
 	// equalization is from the file's, in dB on made-up inputs, which flatters.
 	FloatSQNR []float64 `json:"float_sqnr_db"`
 
@@ -84,7 +84,7 @@ type DroppedCorrection struct {
 	Op         int    `json:"op"` // index in the file
 	Code       string `json:"code"`
 	Tensor     string `json:"tensor"`     // the op's output
-	Correction string `json:"correction"` // "sum-preserving rounding", "second-order rounding" or "bias correction"
+	Correction string `json:"correction"` // "sum-preserving rounding", "second-order rounding", "bias correction" or "empirical bias correction"
 }
 
 // TensorReport says what was measured of a tensor and what it became.

@@ -70,13 +70,13 @@ func (j *job) roundedParts(filters []*tflite.Op) (parts []roundedPart, live []ma
 // these to what later parts may read.
 func (p roundedPart) run(opts *Options, live []map[*tflite.Tensor][]float32) error {
 	g := p.model.Graphs[0]
-	samples := make([][][]float32, len(live))
-	for s := range samples {
+	input := func(s int) (values [][]float32) {
 		for _, t := range g.Inputs {
-			samples[s] = append(samples[s], live[s][t])
+			values = append(values, live[s][t])
 		}
+		return values
 	}
-	return eachSample(opts, p.model, samples, func(s int, outputs [][]float32) {
+	return eachSample(opts, p.model, len(live), input, func(s int, outputs [][]float32) {
 		for _, t := range p.spent {
 			delete(live[s], t)
 		}

@@ -78,6 +78,16 @@ var structureCases = []structureCase{
 		empty.Data = []byte{}
 		return b.Model(concat(b, 0, none, x), concat(b, 0, x, empty))
 	}},
+	{name: "zero channels", model: func() *tflite.Model {
+		b := New(1)
+		x, column := b.Input(1, 4, 4, 2), b.Input(2, 1)
+		empty := b.Tensor("empty", schema.TensorTypeFLOAT32, 1, 4, 4, 0)
+		empty.Data = []byte{}
+		nothing := b.Tensor("nothing", schema.TensorTypeFLOAT32, 0)
+		nothing.Data = []byte{}
+		none := b.Op("none", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, []int{2, 0}, column, nothing)
+		return b.Model(Sequence(Conv(8, 3), Conv(8, 1))(b, concat(b, 3, empty, Conv(2, 1)(b, x))), none)
+	}},
 	{name: "rank 5", model: func() *tflite.Model { return ranks(1, 2, 3, 2, 4) }},
 	{name: "rank 6", model: func() *tflite.Model { return ranks(1, 2, 1, 3, 2, 4) }},
 	{name: "int64 beside", model: func() *tflite.Model {

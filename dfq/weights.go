@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dfq/dfq/internal/affine"
+	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -191,6 +192,15 @@ func eachWeight(op *tflite.Op, f *filter) iter.Seq2[int, weightAt] {
 			c.next()
 		}
 	}
+}
+
+// tapShare is the share of a filter's taps under which an output lies, in the mean over
+// its positions: all, but of a TRANSPOSE_CONV one in each stride.
+func tapShare(op *tflite.Op) float64 {
+	if o, ok := op.Options.(*schema.TransposeConvOptionsT); ok {
+		return 1 / (float64(o.StrideH) * float64(o.StrideW))
+	}
+	return 1
 }
 
 // counter is the index along one axis while elements go by in order.

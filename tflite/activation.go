@@ -18,3 +18,33 @@ func Clamp(act schema.ActivationFunctionType) (lo, hi float64) {
 	}
 	return math.Inf(-1), math.Inf(1)
 }
+
+// FusedActivation points at the fused activation inside an options struct; nil if that
+// has none.
+func FusedActivation(options any) *schema.ActivationFunctionType {
+	switch o := options.(type) {
+	case *schema.Conv2DOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.DepthwiseConv2DOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.FullyConnectedOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.TransposeConvOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.AddOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.SubOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.MulOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.DivOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.Pool2DOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.ConcatenationOptionsT:
+		return &o.FusedActivationFunction
+	case *schema.L2NormOptionsT:
+		return &o.FusedActivationFunction
+	}
+	return nil
+}

@@ -4,35 +4,15 @@ import (
 	"math"
 
 	"dfq/schema"
+	"dfq/tflite"
 )
 
 var inf = float32(math.Inf(1))
 
 // fused is the activation function that an op's options name.
 func fused(options any) schema.ActivationFunctionType {
-	switch o := options.(type) {
-	case *schema.Conv2DOptionsT:
-		return o.FusedActivationFunction
-	case *schema.DepthwiseConv2DOptionsT:
-		return o.FusedActivationFunction
-	case *schema.TransposeConvOptionsT:
-		return o.FusedActivationFunction
-	case *schema.FullyConnectedOptionsT:
-		return o.FusedActivationFunction
-	case *schema.Pool2DOptionsT:
-		return o.FusedActivationFunction
-	case *schema.ConcatenationOptionsT:
-		return o.FusedActivationFunction
-	case *schema.AddOptionsT:
-		return o.FusedActivationFunction
-	case *schema.SubOptionsT:
-		return o.FusedActivationFunction
-	case *schema.MulOptionsT:
-		return o.FusedActivationFunction
-	case *schema.DivOptionsT:
-		return o.FusedActivationFunction
-	case *schema.L2NormOptionsT:
-		return o.FusedActivationFunction
+	if a := tflite.FusedActivation(options); a != nil {
+		return *a
 	}
 	return schema.ActivationFunctionTypeNONE
 }

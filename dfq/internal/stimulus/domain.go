@@ -5,9 +5,6 @@ import "math"
 // Domain is where an input lives: real value = Lo + (Hi-Lo)·unit value.
 type Domain struct{ Lo, Hi float64 }
 
-// pixelDomains are the usual domains of images.
-var pixelDomains = []Domain{{0, 1}, {-1, 1}, {0, 255}}
-
 // DomainFor estimates the domain of an input from the layer that reads it, for
 // want of metadata. shape and kind are the input's; weights are the layer's
 // filters as [out][height][width][channels], height × width being kernel (1 × 1
@@ -20,9 +17,9 @@ var pixelDomains = []Domain{{0, 1}, {-1, 1}, {0, 255}}
 //     least-squares sense: m = -Σ bias·Σw / Σ (Σw)²;
 //   - its deviation makes the filters' root mean square response about 0.7.
 //
-// Images are snapped to the likeliest of [0,1], [-1,1] and [0,255]. For the
-// rest the width is true to a factor of about two, and chosen on the wide side. ok is false if the weights
-// say nothing: no filter responds, or they do not fit the shape.
+// The width is true to a factor of about two, and chosen on the wide side. Images have
+// better evidence than this. ok is false if the weights say nothing: no filter responds,
+// or they do not fit the shape.
 func DomainFor(shape []int, kind Kind, kernel [2]int, weights, bias []float32) (d Domain, ok bool) {
 	f := frameOf(shape, kind)
 	taps := kernel[0] * kernel[1] * f.c
@@ -35,9 +32,6 @@ func DomainFor(shape []int, kind Kind, kernel [2]int, weights, bias []float32) (
 	mean := inputMean(weights, bias)
 	if !(response > 1e-12) || math.IsInf(response, 0) || math.IsNaN(mean) || math.IsInf(mean, 0) {
 		return Domain{}, false
-	}
-	if kind == Leaves || kind == Pink {
-		return nearestPixelDomain(mean, response, center), true
 	}
 	// A domain too wide costs less than a bit, one too narrow clips: be generous.
 	width := 1.4 * typicalResponse / response
@@ -70,21 +64,6 @@ func inputMean(weights, bias []float32) float64 {
 	fit := mul(bs, bs) / mul(bb, ss) // squared correlation
 	keep := max(0, 1-(1-fit)/mul(float64(len(bias)-1), fit))
 	return -mul(keep, bs/ss)
-}
-
-// nearestPixelDomain weighs the misfit of the response, in units of its spread
-// among networks (0.85 octaves), and that of the mean, in quarters of the width.
-func nearestPixelDomain(mean, response, center float64) Domain {
-	best, least := pixelDomains[0], math.Inf(1)
-	for _, d := range pixelDomains {
-		width := d.Hi - d.Lo
-		a := math.Log2(mul(width, response)/typicalResponse) / 0.85
-		b := (mean - d.Lo - mul(width, center)) / mul(0.25, width)
-		if cost := mul(a, a) + mul(b, b); cost < least {
-			best, least = d, cost
-		}
-	}
-	return best
 }
 
 // responses runs the filters over a few made-up samples in the unit domain. It

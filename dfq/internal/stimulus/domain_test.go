@@ -30,18 +30,6 @@ func normalizedLayer(shape []int, kind Kind, kernel [2]int, filters int, d Domai
 	return w, b
 }
 
-func TestDomainForImages(t *testing.T) {
-	shape := []int{1, 32, 32, 3}
-	for _, want := range pixelDomains {
-		for _, dev := range []float64{0.4, 0.7, 1.2} {
-			w, b := normalizedLayer(shape, Leaves, [2]int{3, 3}, 16, want, dev)
-			if got, ok := DomainFor(shape, Leaves, [2]int{3, 3}, w, b); !ok || got != want {
-				t.Errorf("response %v in %v: guessed %v, %v", dev, want, got, ok)
-			}
-		}
-	}
-}
-
 func TestDomainForFeatures(t *testing.T) {
 	for _, c := range []struct {
 		shape  []int

@@ -65,22 +65,3 @@ func (t tile) sample(x, y float64) float64 {
 	x, y = x-fx, y-fy
 	return mix(mix(t.at[r0+x0], t.at[r0+x1], x), mix(t.at[r1+x0], t.at[r1+x1], x), y)
 }
-
-// pink makes an image of 1/f noise, as interleaved red, green and blue.
-func pink(h, w int, rng *rand.Rand) []float64 {
-	side := 8
-	for side < max(h, w) {
-		side *= 2
-	}
-	lum, rg, by := newTile(side, 1, rng), newTile(side, 1, rng), newTile(side, 1, rng)
-	img := make([]float64, 3*h*w)
-	mean, dev := between(rng, 0.3, 0.6), between(rng, 0.1, 0.3)
-	for y := range h {
-		for x := range w {
-			p := y*side + x
-			c := rgb{lum: mean + mul(dev, lum.at[p]), rg: mul(0.15, mul(dev, rg.at[p])), by: mul(0.3, mul(dev, by.at[p]))}
-			c.put(img[3*(y*w+x):])
-		}
-	}
-	return img
-}

@@ -19,22 +19,17 @@ type Kind int
 
 const (
 	// Leaves are dead-leaves images: textured objects that hide one another.
-	Leaves Kind = iota
-	// Pink is 1/f noise with correlated channels: the second-order statistics
-	// of photographs without their objects.
-	Pink
+	Leaves Kind = 0
 	// Spectrogram is a time × frequency plane of cepstral or log-mel features.
-	Spectrogram
+	Spectrogram Kind = 2 // the numbers are part of what a seed means
 	// Vector is a flat feature vector: smooth along its length, heavy-tailed.
-	Vector
+	Vector Kind = 3
 )
 
 func (k Kind) String() string {
 	switch k {
 	case Leaves:
 		return "leaves"
-	case Pink:
-		return "pink"
 	case Spectrogram:
 		return "spectrogram"
 	case Vector:
@@ -46,7 +41,7 @@ func (k Kind) String() string {
 // Fill writes sample number index of the given kind into dst, in the unit
 // domain [0, 1]. dst has the product of shape as its length, in row-major
 // order; leading dimensions beyond one signal hold further, different signals.
-// Leaves and Pink lie on the grid k/255 that photographs lie on.
+// Leaves lie on the grid k/255 that photographs lie on.
 //
 // It panics if dst and shape disagree.
 func Fill(dst []float32, shape []int, kind Kind, seed, index uint64) {
@@ -66,8 +61,6 @@ func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 	switch kind {
 	case Leaves:
 		f.store(dst, leaves(f.h, f.w, rng, u))
-	case Pink:
-		f.store(dst, pink(f.h, f.w, rng))
 	case Spectrogram:
 		spectrogram(dst, f.h, f.w, f.c, rng, u)
 	default:
@@ -118,6 +111,17 @@ func frameOf(shape []int, kind Kind) frame {
 		f.n *= x
 	}
 	return f
+}
+
+// ChannelsOf says where Fill puts channels: element i is of channel i / inner % n.
+func ChannelsOf(shape []int, kind Kind) (n, inner int) {
+	if f := frameOf(shape, kind); f.planar {
+		return f.c, f.h * f.w
+	}
+	if len(shape) == 0 {
+		return 1, 1
+	}
+	return max(shape[len(shape)-1], 1), 1
 }
 
 // store writes an image of interleaved red, green and blue to dst, rounded to

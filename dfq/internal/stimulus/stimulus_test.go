@@ -27,8 +27,6 @@ var cases = []struct {
 	{[]int{1, 1, 1, 3}, Leaves},
 	{[]int{1, 48, 40, 4}, Leaves},
 	{[]int{1, 3, 24, 32}, Leaves},
-	{[]int{1, 64, 64, 3}, Pink},
-	{[]int{1, 5, 70, 1}, Pink},
 	{[]int{1, 49, 10, 1}, Spectrogram},
 	{[]int{1, 96, 64, 1}, Spectrogram},
 	{[]int{1, 98, 40}, Spectrogram},
@@ -49,7 +47,7 @@ func TestFillIsDeterministicAndInRange(t *testing.T) {
 				if !(v >= 0 && v <= 1) {
 					t.Fatalf("value %v is outside [0, 1]", v)
 				}
-				if k := v * 255; (c.kind == Leaves || c.kind == Pink) && math.Abs(float64(k)-math.Round(float64(k))) > 1e-4 {
+				if k := v * 255; c.kind == Leaves && math.Abs(float64(k)-math.Round(float64(k))) > 1e-4 {
 					t.Fatalf("value %v is off the grid k/255", v)
 				}
 			}
@@ -68,7 +66,7 @@ func TestFillIsDeterministicAndInRange(t *testing.T) {
 
 // A batch holds the samples that single calls would give.
 func TestFillBatch(t *testing.T) {
-	for _, kind := range []Kind{Leaves, Pink, Spectrogram} {
+	for _, kind := range []Kind{Leaves, Spectrogram} {
 		batch := sample(t, []int{2, 24, 16, 1}, kind, 9, 3)
 		one, two := sample(t, []int{1, 24, 16, 1}, kind, 9, 6), sample(t, []int{1, 24, 16, 1}, kind, 9, 7)
 		if !slices.Equal(batch, append(one, two...)) {
@@ -175,7 +173,7 @@ func slope(images [][]float64, n int) float64 {
 // Photographs have a power spectrum of about 1/f², and so should these.
 func TestSpectrumFallsLikePhotographs(t *testing.T) {
 	const n, samples = 64, 24
-	for kind, tolerance := range map[Kind]float64{Pink: 0.4, Leaves: 0.6} {
+	for kind, tolerance := range map[Kind]float64{Leaves: 0.6} {
 		var images [][]float64
 		for i := range uint64(samples) {
 			images = append(images, lum(sample(t, []int{1, n, n, 3}, kind, 5, i)))
