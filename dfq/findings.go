@@ -22,6 +22,8 @@ type Finding struct {
 	Tensor  string `json:"tensor"`
 	Fault   string `json:"fault"`  // what was found, with its numbers
 	Advice  string `json:"advice"` // what to do
+
+	Channels []int `json:"channels,omitempty"` // all that it is about, where it is about some
 }
 
 // String is one line without the advice.
@@ -47,7 +49,7 @@ var (
 	crushedInput = findingKind{"crushed-input", true,
 		"cut the op off and make its inputs outputs of the model, or scale them to like ranges before and back behind it"}
 	saturation = findingKind{"saturation", true,
-		"state a wider input range if it is an input; else convert with real data (--calibrate)"}
+		"convert with real data (--calibrate)"}
 	sumOverflow = findingKind{"accumulator-overflow", true,
 		"split the layer in two and add their outputs, or scale its inputs down"}
 	hiddenValues = findingKind{"hidden-small-values", true,
@@ -57,7 +59,7 @@ var (
 	deadChannels = findingKind{"dead-channels", false,
 		"nothing is lost, they are constants; prune them to save their time and space"}
 	keptFloat = findingKind{"kept-float", false,
-		"an NPU leaves it to the CPU; replace it by ops with an INT8 form, or cut it off the model"}
+		"an NPU leaves it to the CPU; replace it by ops that have a quantized form, or cut it off the model"}
 )
 
 // findingKinds are all of them.
@@ -113,17 +115,17 @@ func collectFindings(j *job) error {
 	return nil
 }
 
-func (r *Report) find(kind findingKind, index int, op, tensor, fault string, args ...any) {
-	r.Findings = append(r.Findings, Finding{kind.name, kind.warning, index, op, tensor, fmt.Sprintf(fault, args...), kind.advice})
+func (r *Report) find(kind findingKind, index int, op, tensor, fault string, args ...any) *Finding {
+	r.Findings = append(r.Findings, Finding{Name: kind.name, Warning: kind.warning, Index: index, Op: op, Tensor: tensor, Fault: fmt.Sprintf(fault, args...), Advice: kind.advice})
+	return &r.Findings[len(r.Findings)-1]
 }
 
 // find adds a finding at an op, or at an input of the model.
-func (j *job) find(kind findingKind, op *tflite.Op, t *tflite.Tensor, fault string, args ...any) {
+func (j *job) find(kind findingKind, op *tflite.Op, t *tflite.Tensor, fault string, args ...any) *Finding {
 	if op == nil {
-		j.report.find(kind, -1, "", t.Name, fault, args...)
-		return
+		return j.report.find(kind, -1, "", t.Name, fault, args...)
 	}
-	j.report.find(kind, j.index[op], opName(op), t.Name, fault, args...)
+	return j.report.find(kind, j.index[op], opName(op), t.Name, fault, args...)
 }
 
 // findInput says how surely an input's range is known.
@@ -165,7 +167,14 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 		}
 	}
 	if share := float64(n) / float64(len(s.rows)); share > manySaturated {
-		j.find(saturation, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which %s holds; seen were [%.4g, %.4g]", 100*share, lo, hi, kernelName(j.grid()), s.lo, s.hi)
+		kind := saturation
+		switch {
+		case op == nil:
+			kind.advice = "state a wider input range"
+		case len(j.opts.Calibration) > 0:
+			kind.advice = "--ranges min-max clips nothing that the given inputs show"
+		}
+		j.find(kind, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which %s holds; seen were [%.4g, %.4g]", 100*share, lo, hi, kernelName(j.grid()), s.lo, s.hi)
 	}
 }
 
@@ -210,8 +219,9 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 		}
 	}
 	if len(small) > 0 && (len(small) < alive || alive == 1) {
-		j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
+		found := j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
 			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi)
+		found.Channels = small
 		return
 	}
 	tiny, nonzero := 0, 0
@@ -252,15 +262,18 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		}
 	}
 	if len(dead) > 0 {
-		j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen", len(dead), lay.channels, few(dead))
+		found := j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen", len(dead), lay.channels, few(dead))
+		found.Channels = dead
 	}
 	if len(over) > 0 {
-		j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen", len(over), lay.channels, few(over))
+		found := j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen", len(over), lay.channels, few(over))
+		found.Channels = over
 	}
 	if len(widened) > 0 {
 		o := widened[0]
-		j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits int32 only with a larger weight scale",
+		found := j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits 32 bits only with a larger weight scale",
 			len(widened), lay.channels, few(widened), bounds[o], bias[o])
+		found.Channels = widened
 	}
 }
 

@@ -47,10 +47,21 @@ func proveFloat(j *job) error {
 		d := sum.diff(t.Name)
 		j.report.FloatSQNR = append(j.report.FloatSQNR, d.SQNR)
 		if d.SQNR < leastFloatSQNR {
-			j.report.warn("output %q of the equalized float graph is only %.1f dB from the original on made-up inputs; try --no-equalize", t.Name, d.SQNR)
+			j.report.warn("output %q of the float graph is only %.1f dB from the original before anything is rounded; try without %s", t.Name, d.SQNR, j.changingFlag())
 		}
 	}
 	return nil
+}
+
+// changingFlag names what of the options may have changed the float graph most.
+func (j *job) changingFlag() string {
+	switch o := j.opts; {
+	case o.RelaxReLU6:
+		return "--relax-relu6"
+	case o.Absorb:
+		return "--absorb"
+	}
+	return "equalization (--no-equalize)"
 }
 
 const (

@@ -600,3 +600,15 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+// Few given inputs are told of.
+func TestFewGivenInputs(t *testing.T) {
+	m := small()
+	for n, want := range map[int]int{fewGiven - 1: 1, fewGiven: 0} {
+		opts := stated()
+		opts.Calibration = Inputs(m, 1, n, 1)
+		if _, r := quantize(t, m, opts); len(r.Warnings) != want {
+			t.Errorf("%d inputs: warnings %q", n, r.Warnings)
+		}
+	}
+}

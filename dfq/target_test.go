@@ -31,7 +31,6 @@ func TestTargetKeepsRules(t *testing.T) {
 		{"batch", "edgetpu", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
 		{"SQUEEZE", "hexagon-htp", "operator", Chain(Input(1, 1, 4), squeezed)},
 		{"SQUEEZE of any batch", "mediatek", "operator", anyBatch(Chain(Input(1, 1, 4), squeezed))},
-		{"version of SPLIT", "nnapi-1.3", "version", Chain(Input(1, 4, 4, 4), Conv(4, 1), halves)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -86,14 +85,6 @@ func anyBatch(m *tflite.Model) *tflite.Model {
 
 func squeezed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return b.Op("squeezed", schema.BuiltinOperatorSQUEEZE, &schema.SqueezeOptionsT{SqueezeDims: []int32{1}}, []int{1, 4}, x)
-}
-
-// halves adds one half of the channels to the other.
-func halves(b *Builder, x *tflite.Tensor) *tflite.Tensor {
-	shape := []int{1, 4, 4, 2}
-	y, z := b.Tensor("half", schema.TensorTypeFLOAT32, shape...), b.Tensor("other_half", schema.TensorTypeFLOAT32, shape...)
-	b.Add(schema.BuiltinOperatorSPLIT, &schema.SplitOptionsT{NumSplits: 2}, []*tflite.Tensor{b.Ints(nil, 3), x}, y, z)
-	return b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, shape, y, z)
 }
 
 // XNNPACK takes sums and products of any file, however far apart the scales are.

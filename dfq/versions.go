@@ -27,8 +27,6 @@ func setVersions(j *job) error {
 			continue
 		default:
 			v = s.version(j.grid(), op)
-			lowest, _ := j.limits.Versions(op.Code)
-			v.number = max(v.number, lowest)
 		}
 		op.Version = v.number
 		if s.anyScale != nil && j.grid() == affine.Int16 {

@@ -82,7 +82,7 @@ var rules = []struct {
 	{"nnapi-1.1", "dilation", target.Error, conv(20, 20, 3, 4, 3, 1, 2), conv(20, 20, 3, 4, 3, 1, 1)},
 	{"nnapi-1.1", "same scale", target.Error, rescaled(concat(2)), concat(2)},
 	{"nnapi-1.2", "version", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Version = 6 }), dense(1, 4, 3)},
-	{"nnapi-1.3", "version", target.Error, split(2), split(3)},
+	{"nnapi-1.3", "version", target.Error, split(4), split(2)},
 	{"nnapi-1.3", "version", target.Error, leaky(0.1, 0.1, 0.1), versioned(leaky(0.1, 0.1, 0.1), 1)},
 	{"nnapi-1.3", "version", target.Warning, product(0.1, 0.1, 0.01, 3), product(0.1, 0.1, 0.1, 2)},
 	{"nnapi-1.2", "type", target.Error, versioned(split(3), 3), typed(versioned(split(3), 3), schema.TensorTypeUINT8)},
@@ -376,7 +376,7 @@ func TestLimits(t *testing.T) {
 		}
 		return l
 	}
-	if lo, hi := limits("nnapi-1.3").Versions(schema.BuiltinOperatorSPLIT); lo != 3 || hi != 3 {
+	if lo, hi := limits("nnapi-1.3").Versions(schema.BuiltinOperatorSPLIT); lo != 1 || hi != 3 {
 		t.Errorf("SPLIT on NNAPI: %d to %d", lo, hi)
 	}
 	if lo, hi := limits("tflite-2.9").Versions(schema.BuiltinOperatorEXP); lo != 1 || hi != 1 {
