@@ -91,7 +91,11 @@ func TestFindings(t *testing.T) {
 		{sumOverflow, 0, "FULLY_CONNECTED", "dense", "1 of 2 channels (1)", filterValue(even(Chain(Input(1, 200000), Dense(2, ReLU), Dense(3))), 0, 1, 1, 0),
 			func(o *Options) { o.Calibration = ones(200000) }},
 		{hiddenValues, 1, "CONV_2D", "conv_1", "1 of 3 channels (0)", filterValue(conv(), 1, 0, 1e-3, 0), nil},
-		{hiddenValues, 1, "CONV_2D", "conv_1", "are less than half a step", manySmall(), func(o *Options) { o.Calibration = o.Calibration[:4]; o.Calibration[0][0][0] = 1e4; o.Inputs[0].Range = Range{-1, 1e4} }},
+		{hiddenValues, 1, "CONV_2D", "conv_1", "are less than half a step", manySmall(), func(o *Options) {
+			o.Calibration = o.Calibration[:4]
+			o.Calibration[0][0][0] = 1e4
+			o.Inputs[0].Range = Range{-1, 1e4}
+		}},
 		{deadChannels, 0, "CONV_2D", "conv", "1 of 4 channels (2)", filterValue(conv(), 0, 2, 0, 1), nil},
 		{deadChannels, 0, "CONV_2D", "conv", "1 of 4 channels (1)", filterValue(conv(), 0, 1, 0.01, -1), nil},
 		// The bias of 1 takes a weight scale of 1/2³⁰/(2/255) = 1.2e-7; alone the
