@@ -221,6 +221,7 @@ func (w *walker) slots(pos int, offsets []byte, l *layout, v reflect.Value) *For
 		}
 		switch {
 		case offset == 0:
+			member = 0 // which a union's type would have set, in the slot before it
 			if w.presence && i < len(l.slots) {
 				setAbsent(v.Field(l.slots[i].field))
 			}

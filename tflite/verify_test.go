@@ -260,6 +260,29 @@ func TestVerifyBoundsSharing(t *testing.T) {
 	}
 }
 
+// Options of the second union without a type are of no type, not of that of the
+// first union.
+func TestUnionWithoutType(t *testing.T) {
+	b := flatbuffers.NewBuilder(0)
+	first := (&schema.Conv2DOptionsT{}).Pack(b)
+	second := (&schema.StablehloConvolutionOptionsT{BatchGroupCount: 1}).Pack(b) // a field that Conv2DOptions has not
+	schema.OperatorStart(b)
+	schema.OperatorAddBuiltinOptionsType(b, schema.BuiltinOptionsConv2DOptions)
+	schema.OperatorAddBuiltinOptions(b, first)
+	schema.OperatorAddBuiltinOptions2(b, second)
+	b.Finish(schema.OperatorEnd(b))
+	data, l := b.FinishedBytes(), allTables()[reflect.TypeFor[schema.OperatorT]()]
+	if _, err := walk(data, l); err != nil {
+		t.Fatal(err)
+	}
+	op := schema.GetRootAsOperator(data, 0)
+	file := op.UnPack()
+	w := &walker{data: data, presence: true}
+	if e := w.table(int(op.Table().Pos), l, reflect.ValueOf(file).Elem()); e != nil || file.BuiltinOptions == nil || file.BuiltinOptions2 != nil {
+		t.Errorf("%v, options %v and %v", e, file.BuiltinOptions, file.BuiltinOptions2)
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	// A model of a file identifier and a table without fields, to be damaged:
 	// root offset at 0, vtable at 8, table at 12.
