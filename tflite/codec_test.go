@@ -641,15 +641,15 @@ func TestDecodeRefuses(t *testing.T) {
 		}},
 		{"inputs: tensor -1 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Inputs[0] = -1 }},
 		{"outputs: tensor 20 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Outputs[0] = 20 }},
-		{"op 0: CONV_2D: inputs: tensor 20 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Inputs[0] = 20 }},
-		{"op 0: CONV_2D: inputs: tensor -2 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Inputs[0] = -2 }},
-		{"outputs: tensor 20 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Outputs[0] = 20 }},
-		{"op 2: LSTM: intermediates: tensor 20 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[2].Intermediates[0] = 20 }},
+		{`op 0 CONV_2D "conv": inputs: tensor 20 of 20`, func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Inputs[0] = 20 }},
+		{`op 0 CONV_2D "conv": inputs: tensor -2 of 20`, func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Inputs[0] = -2 }},
+		{"op 0 CONV_2D: outputs: tensor 20 of 20", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[0].Outputs[0] = 20 }},
+		{`op 2 LSTM "gate": intermediates: tensor 20 of 20`, func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[2].Intermediates[0] = 20 }},
 		{"op 1: operator code 7 of 7", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[1].OpcodeIndex = 7 }},
 		{"op 4: operator code -1", func(m *schema.ModelT, g *schema.SubGraphT) {
 			m.OperatorCodes[4].BuiltinCode, m.OperatorCodes[4].DeprecatedBuiltinCode = -1, -1
 		}},
-		{"op 4: custom options: 11 bytes at 1000000", func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[4].LargeCustomOptionsOffset = 1000000 }},
+		{`op 4 STABLEHLO_COMPOSITE "far": custom options: 11 bytes at 1000000`, func(m *schema.ModelT, g *schema.SubGraphT) { g.Operators[4].LargeCustomOptionsOffset = 1000000 }},
 		{"buffer 5: 18446744073709551615 bytes at 2", func(m *schema.ModelT, g *schema.SubGraphT) { m.Buffers[5].Size = math.MaxUint64 }},
 		{"buffer 5: 12 bytes at 18446744073709551615", func(m *schema.ModelT, g *schema.SubGraphT) { m.Buffers[5].Offset = math.MaxUint64 }},
 		{"overlap", func(m *schema.ModelT, g *schema.SubGraphT) {

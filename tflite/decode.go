@@ -159,11 +159,14 @@ func (d *decoder) graph(g *Graph, s *schema.SubGraphT) (err error) {
 		return &FormatError{"outputs", err.Error()}
 	}
 	for i, o := range s.Operators {
-		op, err := d.op(g, o)
+		op, err := d.op(o)
 		if err != nil {
 			return &FormatError{fmt.Sprintf("op %d", i), err.Error()}
 		}
 		g.Ops = append(g.Ops, op)
+		if err := d.operands(g, op, o); err != nil {
+			return &FormatError{g.Place(op), err.Error()}
+		}
 	}
 	g.findLoose()
 	g.markEmptyConstants()
@@ -341,7 +344,8 @@ func (d *decoder) details(g *Graph, t *Tensor, s *schema.TensorT) error {
 	return nil
 }
 
-func (d *decoder) op(g *Graph, s *schema.OperatorT) (*Op, error) {
+// op reads which operator it is, operands all else.
+func (d *decoder) op(s *schema.OperatorT) (*Op, error) {
 	if int64(s.OpcodeIndex) >= int64(len(d.file.OperatorCodes)) {
 		return nil, fmt.Errorf("operator code %d of %d", s.OpcodeIndex, len(d.file.OperatorCodes))
 	}
@@ -351,13 +355,17 @@ func (d *decoder) op(g *Graph, s *schema.OperatorT) (*Op, error) {
 	if op.Code < 0 {
 		return nil, fmt.Errorf("operator code %d", op.Code)
 	}
+	return op, nil
+}
+
+func (d *decoder) operands(g *Graph, op *Op, s *schema.OperatorT) error {
 	var errs [3]error
 	op.Inputs, errs[0] = pick(g.order, s.Inputs, true)
 	op.Outputs, errs[1] = pick(g.order, s.Outputs, true)
 	op.Intermediates, errs[2] = pick(g.order, s.Intermediates, true)
 	for i, field := range [...]string{"inputs", "outputs", "intermediates"} {
 		if errs[i] != nil {
-			return nil, fmt.Errorf("%s: %s: %w", op.Code, field, errs[i])
+			return fmt.Errorf("%s: %w", field, errs[i])
 		}
 	}
 	rest := *s
@@ -369,7 +377,7 @@ func (d *decoder) op(g *Graph, s *schema.OperatorT) (*Op, error) {
 		op.Options, rest.BuiltinOptions2 = s.BuiltinOptions2.Value, nil
 	}
 	op.rest = &rest
-	return op, d.customOptions(&rest)
+	return d.customOptions(&rest)
 }
 
 // customOptions brings options stored behind the FlatBuffer into the operator.

@@ -15,7 +15,7 @@ import (
 // FormatError says what is wrong with a file and where. Decode returns it as a
 // *FormatError.
 type FormatError struct {
-	Table  string // the place, for example "subgraphs[0].tensors[3].shape" or "operator 12 CONV_2D"
+	Table  string // the place: subgraphs[0].tensors[3].shape, op 12 CONV_2D "conv"
 	Reason string
 }
 
