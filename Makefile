@@ -15,7 +15,7 @@ ifdef TFLITE_DIR
 LIB := $(abspath $(TFLITE_DIR))
 else
 LIB := $(CURDIR)/.tflite
-STAMP := .tflite/integrity
+FETCH = CGO_ENABLED=0 go run ./tflite/interp/fetch -dir .tflite
 endif
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 5s
@@ -32,13 +32,9 @@ all: build
 	bin/dfq convert testdata/digits.tflite -o bin/digits_int8.tflite
 	bin/dfq verify testdata/digits.tflite bin/digits_int8.tflite --images testdata/digits --labels testdata/digits/labels.txt
 
-setup: $(STAMP)
+setup:
+	@$(FETCH)
 	@ls '$(LIB)'/lib/libtensorflowlite_c.* >/dev/null
-
-.tflite/integrity: tflite/interp/fetch/main.go
-	@echo 'fetching the TensorFlow Lite C library with npm' >&2
-	@CGO_ENABLED=0 go run ./tflite/interp/fetch -dir .tflite
-	@touch $@
 
 build: setup
 	mkdir -p bin

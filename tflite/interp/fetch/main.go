@@ -19,6 +19,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -29,7 +30,8 @@ const (
 	integrity  = "sha512-Zed9biOz9lkWsekvPwdEmxXnsjXJnZO8iOV0s2Y20QU15cwiPedzFEBYiGbK7smYpkJpQNNY9SukoKmUi9bk9w=="
 
 	// stamp is the file that is written last: it holds the integrity of the
-	// package that the folder was filled from.
+	// package that the folder was filled from, and the platform that it was
+	// filled for.
 	stamp = "integrity"
 )
 
@@ -56,9 +58,14 @@ func fetch(dir, platform string) error {
 	if !ok {
 		return fmt.Errorf("no ready C library for %s", platform)
 	}
-	if have, err := os.ReadFile(filepath.Join(dir, stamp)); err == nil && string(have) == integrity {
-		return nil
+	want := integrity + " " + platform + "\n"
+	have, err := os.ReadFile(filepath.Join(dir, stamp))
+	if err == nil && string(have) == want {
+		if _, err := os.Stat(filepath.Join(dir, "lib", path.Base(library))); err == nil {
+			return nil
+		}
 	}
+	log.Printf("the TensorFlow Lite C library for %s, with npm", platform)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -77,7 +84,7 @@ func fetch(dir, platform string) error {
 	if err := unpack(tgz, library, dir, tmp); err != nil {
 		return fmt.Errorf("%s: %w", npmPackage, err)
 	}
-	return place([]byte(integrity), dir, stamp, tmp)
+	return place([]byte(want), dir, stamp, tmp)
 }
 
 // download has npm bring the package into tmp and returns its bytes.
@@ -130,7 +137,7 @@ func unpack(tgz []byte, library, dir, tmp string) error {
 			continue
 		case name == library:
 			found = true
-			name = filepath.Join("lib", filepath.Base(name))
+			name = filepath.Join("lib", path.Base(name))
 		case !strings.HasPrefix(name, "include/"):
 			continue
 		}

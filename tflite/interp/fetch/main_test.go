@@ -89,3 +89,30 @@ func TestBadPackage(t *testing.T) {
 		t.Errorf("unknown platform: %v", err)
 	}
 }
+
+// What is there for this platform is not fetched again; anything else is, for
+// which npm is missing here.
+func TestFetchOnce(t *testing.T) {
+	t.Setenv("PATH", "")
+	for _, test := range []struct {
+		name, stamp, library string
+		fetched              bool
+	}{
+		{"all there", integrity + " linux/arm64\n", "libtensorflowlite_c.so", false},
+		{"no stamp", "", "libtensorflowlite_c.so", true},
+		{"another platform", integrity + " linux/amd64\n", "libtensorflowlite_c.so", true},
+		{"another package", "sha512-0 linux/arm64\n", "libtensorflowlite_c.so", true},
+		{"no library", integrity + " linux/arm64\n", "libtensorflowlite_c.dylib", true},
+	} {
+		dir, tmp := t.TempDir(), t.TempDir()
+		for name, data := range map[string]string{stamp: test.stamp, "lib/" + test.library: ""} {
+			if err := place([]byte(data), dir, name, tmp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := fetch(dir, "linux/arm64")
+		if missing := err != nil && strings.Contains(err.Error(), "npm is missing"); missing != test.fetched || !missing && err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
