@@ -71,7 +71,6 @@ func (u *unknowns) graph(k int) string {
 	if why, ok := u.graphs[k]; ok {
 		return why
 	}
-	u.graphs[k] = "a graph computes that runs itself" // for ops of its own that ask
 	why := ""
 	for _, op := range u.model.Graphs[k].Ops {
 		if why = u.op(op); why != "" {

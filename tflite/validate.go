@@ -11,8 +11,9 @@ import (
 )
 
 // Validate checks what an interpreter takes for granted: every graph on its
-// own, and that signatures and options refer to graphs that exist. It is cheap
-// enough to follow every pass. The first fault found is returned.
+// own, that signatures and options refer to graphs that exist, and that no graph
+// runs itself. It is cheap enough to follow every pass. The first fault found is
+// returned.
 func (m *Model) Validate() error {
 	if len(m.Graphs) == 0 {
 		return errors.New("the model has no graph")
@@ -39,6 +40,9 @@ func (m *Model) Validate() error {
 				return place(fmt.Errorf("%s: %w", g.Place(op), err))
 			}
 		}
+	}
+	if err := m.checkCalls(); err != nil {
+		return err
 	}
 	for i, s := range m.Signatures {
 		if err := s.validate(boundaries); err != nil {
@@ -67,6 +71,41 @@ func checkCallees(options any, graphs int) (err error) {
 		}
 	})
 	return err
+}
+
+// checkCalls refuses graphs that run themselves, by way of others or not. An
+// interpreter prepares a graph together with those that it runs: it would never
+// come to an end. Options name graphs that exist.
+func (m *Model) checkCalls() error {
+	const under, done = 1, 2 // under: its ops are being followed
+	state := make([]int, len(m.Graphs))
+	var follow func(i int) error
+	follow = func(i int) error {
+		if state[i] == done {
+			return nil
+		}
+		state[i] = under
+		g := m.Graphs[i]
+		for _, op := range g.Ops {
+			for _, k := range op.Callees() {
+				if state[k] == under {
+					return fmt.Errorf("graph %d %q: %s: it runs graph %d %q, which runs this one: no graph may run itself",
+						i, g.Name, g.Place(op), k, m.Graphs[k].Name)
+				}
+				if err := follow(k); err != nil {
+					return err
+				}
+			}
+		}
+		state[i] = done
+		return nil
+	}
+	for i := range m.Graphs {
+		if err := follow(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Signature) validate(boundaries map[*Graph]boundary) error {

@@ -39,6 +39,14 @@ func TestValidateRefuses(t *testing.T) {
 			g.Ops[3].Options = &schema.StablehloCaseOptionsT{BranchSubgraphIndices: []int32{0, 7}}
 		}},
 		{`subgraph 9 of 3`, func(m *Model, g *Graph) { g.Ops[3].Options = &schema.CallOptionsT{Subgraph: 9} }},
+		{`graph 0 "main": op 3 IF "branched": it runs graph 0 "main", which runs this one: no graph may run itself`, func(m *Model, g *Graph) {
+			g.Ops[3].Options = &schema.IfOptionsT{ThenSubgraphIndex: 1}
+		}},
+		{`graph 2 "else": op 1 CALL_ONCE: it runs graph 1 "then"`, func(m *Model, g *Graph) {
+			then, other := m.Graphs[1], m.Graphs[2]
+			then.Ops = append(then.Ops, &Op{Code: schema.BuiltinOperatorWHILE, Options: &schema.WhileOptionsT{CondSubgraphIndex: 2, BodySubgraphIndex: 2}})
+			other.Ops = append(other.Ops, &Op{Code: schema.BuiltinOperatorCALL_ONCE, Options: &schema.CallOnceOptionsT{InitSubgraphIndex: 1}})
+		}},
 		{`signature 0 "serve": its graph is not in the model`, func(m *Model, g *Graph) { m.Signatures[0].Graph = nil }},
 		{`signature 0 "serve": input "x" is no input`, func(m *Model, g *Graph) { m.Signatures[0].Inputs[0].Tensor = one }},
 		{`signature 0 "serve": output "z" is no output`, func(m *Model, g *Graph) { m.Signatures[0].Outputs[1].Tensor = g.Inputs[0] }},
