@@ -73,36 +73,44 @@ func checkCallees(options any, graphs int) (err error) {
 	return err
 }
 
-// checkCalls refuses graphs that run themselves, by way of others or not. An
-// interpreter prepares a graph together with those that it runs: it would never
-// come to an end. Options name graphs that exist.
+// maxNested bounds how deep graphs run each other. An interpreter takes a piece
+// of its stack for each.
+const maxNested = 256
+
+// checkCalls refuses graphs that run themselves, by way of others or not, and
+// those nested too deep: an interpreter prepares a graph together with those that
+// it runs. Options name graphs that exist.
 func (m *Model) checkCalls() error {
-	const under, done = 1, 2 // under: its ops are being followed
-	state := make([]int, len(m.Graphs))
+	depth := make([]int, len(m.Graphs)) // with all that a graph runs; -1 while its ops are followed
 	var follow func(i int) error
 	follow = func(i int) error {
-		if state[i] == done {
-			return nil
-		}
-		state[i] = under
 		g := m.Graphs[i]
+		depth[i] = -1
+		deepest := 0
 		for _, op := range g.Ops {
 			for _, k := range op.Callees() {
-				if state[k] == under {
+				if depth[k] < 0 {
 					return fmt.Errorf("graph %d %q: %s: it runs graph %d %q, which runs this one: no graph may run itself",
 						i, g.Name, g.Place(op), k, m.Graphs[k].Name)
 				}
-				if err := follow(k); err != nil {
-					return err
+				if depth[k] == 0 {
+					if err := follow(k); err != nil {
+						return err
+					}
+				}
+				if deepest = max(deepest, depth[k]); deepest == maxNested {
+					return fmt.Errorf("graph %d %q: %s: it runs graphs nested more than %d deep", i, g.Name, g.Place(op), maxNested)
 				}
 			}
 		}
-		state[i] = done
+		depth[i] = 1 + deepest
 		return nil
 	}
 	for i := range m.Graphs {
-		if err := follow(i); err != nil {
-			return err
+		if depth[i] == 0 {
+			if err := follow(i); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -136,8 +144,11 @@ func (g *Graph) Validate() error {
 	}
 	written := map[*Tensor]bool{}
 	for i, t := range g.Inputs {
-		if t == nil {
+		switch {
+		case t == nil:
 			return fmt.Errorf("input %d is missing", i)
+		case t.Constant():
+			return fmt.Errorf("input %d %q: it is a constant", i, t.Name)
 		}
 		written[t] = true
 	}

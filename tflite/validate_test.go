@@ -47,10 +47,18 @@ func TestValidateRefuses(t *testing.T) {
 			then.Ops = append(then.Ops, &Op{Code: schema.BuiltinOperatorWHILE, Options: &schema.WhileOptionsT{CondSubgraphIndex: 2, BodySubgraphIndex: 2}})
 			other.Ops = append(other.Ops, &Op{Code: schema.BuiltinOperatorCALL_ONCE, Options: &schema.CallOnceOptionsT{InitSubgraphIndex: 1}})
 		}},
+		{`graph 3 "deep": op 0 IF: it runs graphs nested more than 256 deep`, func(m *Model, g *Graph) {
+			for k := 4; k < 3+258; k++ {
+				m.Graphs = append(m.Graphs, &Graph{Name: "deep", Ops: []*Op{{Code: schema.BuiltinOperatorIF,
+					Options: &schema.IfOptionsT{ThenSubgraphIndex: int32(k), ElseSubgraphIndex: int32(k)}}}})
+			}
+			m.Graphs[len(m.Graphs)-1].Ops = nil
+		}},
 		{`signature 0 "serve": its graph is not in the model`, func(m *Model, g *Graph) { m.Signatures[0].Graph = nil }},
 		{`signature 0 "serve": input "x" is no input`, func(m *Model, g *Graph) { m.Signatures[0].Inputs[0].Tensor = one }},
 		{`signature 0 "serve": output "z" is no output`, func(m *Model, g *Graph) { m.Signatures[0].Outputs[1].Tensor = g.Inputs[0] }},
 		{`graph 0 "main": input 1 is missing`, func(m *Model, g *Graph) { g.Inputs[1] = nil }},
+		{`graph 0 "main": input 1 "variants": it is a constant`, func(m *Model, g *Graph) { g.Inputs[1].Data = make([]byte, 4) }},
 		{`output 0 is missing`, func(m *Model, g *Graph) { g.Outputs[0] = nil }},
 		{`output 0 "one": nothing writes it`, func(m *Model, g *Graph) { g.Outputs[0] = one }},
 		{`op 0 CONV_2D "conv": input 0 "one": nothing has written it before`, func(m *Model, g *Graph) { g.Ops[0].Inputs[0] = one }},
