@@ -105,8 +105,8 @@ func checkOp(op *tflite.Op) error {
 			return fmt.Errorf("input scale %g is not below 1", in)
 		}
 	}
-	if w, ok := windowOf(op); ok {
-		return w.check()
+	if w, ok := op.Window(); ok {
+		return checkWindow(w)
 	}
 	return nil
 }
@@ -122,55 +122,13 @@ func largestScale(tensors []*tflite.Tensor) float64 {
 	return largest
 }
 
-// window is the geometry of a convolution or pooling, vertical first.
-type window struct {
-	padding                schema.Padding
-	size, stride, dilation [2]int
-}
-
-// windowOf returns the window of an operator that has one. Options that are left
-// out are all zero, which check refuses.
-func windowOf(op *tflite.Op) (w window, ok bool) {
-	w.dilation = [2]int{1, 1}
-	switch op.Code {
-	case schema.BuiltinOperatorCONV_2D:
-		if o, _ := op.Options.(*schema.Conv2DOptionsT); o != nil {
-			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
-			w.dilation = pair(o.DilationHFactor, o.DilationWFactor)
-		}
-	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
-		if o, _ := op.Options.(*schema.DepthwiseConv2DOptionsT); o != nil {
-			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
-			w.dilation = pair(o.DilationHFactor, o.DilationWFactor)
-		}
-	case schema.BuiltinOperatorTRANSPOSE_CONV:
-		if o, _ := op.Options.(*schema.TransposeConvOptionsT); o != nil {
-			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
-		}
-	case schema.BuiltinOperatorAVERAGE_POOL_2D, schema.BuiltinOperatorMAX_POOL_2D, schema.BuiltinOperatorL2_POOL_2D:
-		if o, _ := op.Options.(*schema.Pool2DOptionsT); o != nil {
-			w.padding, w.stride = o.Padding, pair(o.StrideH, o.StrideW)
-			w.size = pair(o.FilterHeight, o.FilterWidth)
-		}
-		return w, true
-	default:
-		return w, false
-	}
-	if len(op.Inputs) > 1 && op.Inputs[1] != nil && len(op.Inputs[1].Shape) == 4 {
-		w.size = [2]int(op.Inputs[1].Shape[1:3])
-	}
-	return w, true
-}
-
-func pair(h, w int32) [2]int { return [2]int{int(h), int(w)} }
-
-// check refuses windows that kernels divide by or multiply up without a look.
-func (w window) check() error {
-	if w.padding != schema.PaddingSAME && w.padding != schema.PaddingVALID {
-		return fmt.Errorf("padding %d", w.padding)
+// checkWindow refuses windows that kernels divide by or multiply up without a look.
+func checkWindow(w tflite.Window) error {
+	if w.Padding != schema.PaddingSAME && w.Padding != schema.PaddingVALID {
+		return fmt.Errorf("padding %d", w.Padding)
 	}
 	for axis := range 2 {
-		for _, n := range [...]int{w.size[axis], w.stride[axis], w.dilation[axis]} {
+		for _, n := range [...]int{w.Kernel[axis], w.Stride[axis], w.Dilation[axis]} {
 			if n < 1 || n > math.MaxInt16 {
 				return errors.New("size, stride or dilation of the window is missing or out of bounds")
 			}
@@ -198,15 +156,15 @@ func plainGraph(g *tflite.Graph) bool {
 		if !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return read[t] }) {
 			return false
 		}
-		if w, ok := windowOf(op); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !w.fits(op) {
+		if w, ok := op.Window(); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !fits(w, op) {
 			return false
 		}
 	}
 	return true
 }
 
-// fits reports whether the window makes op's output shape of its input shape.
-func (w window) fits(op *tflite.Op) bool {
+// fits reports whether its window makes op's output shape of its input shape.
+func fits(w tflite.Window, op *tflite.Op) bool {
 	if len(op.Inputs) == 0 || len(op.Outputs) == 0 || op.Inputs[0] == nil || op.Outputs[0] == nil {
 		return false
 	}
@@ -216,10 +174,10 @@ func (w window) fits(op *tflite.Op) bool {
 	}
 	for axis := range 2 {
 		n := in[1+axis]
-		if w.padding == schema.PaddingVALID {
-			n -= w.dilation[axis] * (w.size[axis] - 1)
+		if w.Padding == schema.PaddingVALID {
+			n -= w.Dilation[axis] * (w.Kernel[axis] - 1)
 		}
-		if n < 1 || out[1+axis] != (n+w.stride[axis]-1)/w.stride[axis] {
+		if n < 1 || out[1+axis] != (n+w.Stride[axis]-1)/w.Stride[axis] {
 			return false
 		}
 	}

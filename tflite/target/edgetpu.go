@@ -89,8 +89,8 @@ var squareDilation = check{
 	name:   "dilation",
 	advice: "use one dilation for height and width",
 	fault: func(o *operation) fault {
-		if w, ok := o.window(); ok && w.dilation[0] != w.dilation[1] {
-			return faultf(nil, "dilation %s", dims(w.dilation[:]))
+		if w, ok := o.Window(); ok && w.Dilation[0] != w.Dilation[1] {
+			return faultf(nil, "dilation %s", dims(w.Dilation[:]))
 		}
 		return fault{}
 	},

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"dfq/schema"
+	"dfq/tflite"
 )
 
 // Checks of Ethos-U for convolutions and pools.
@@ -60,8 +61,8 @@ func strideUpTo(hi int) check {
 		name:   "stride",
 		advice: "use a smaller stride, and slice",
 		fault: func(o *operation) fault {
-			if w, ok := o.window(); ok && max(w.stride[0], w.stride[1]) > hi {
-				return faultf(nil, "stride %s, taken are up to %d", dims(w.stride[:]), hi)
+			if w, ok := o.Window(); ok && max(w.Stride[0], w.Stride[1]) > hi {
+				return faultf(nil, "stride %s, taken are up to %d", dims(w.Stride[:]), hi)
 			}
 			return fault{}
 		},
@@ -74,22 +75,22 @@ var npuStride = check{
 	name:   "stride",
 	advice: "pad before the op and use padding VALID",
 	fault: func(o *operation) fault {
-		w, ok := o.window()
-		if ok && max(w.stride[0], w.stride[1]) > 3 && (o.padded(w) || w.dilation != [2]int{1, 1}) {
-			return faultf(nil, "stride %s; above 3 it needs padding VALID and no dilation", dims(w.stride[:]))
+		w, ok := o.Window()
+		if ok && max(w.Stride[0], w.Stride[1]) > 3 && (o.padded(w) || w.Dilation != [2]int{1, 1}) {
+			return faultf(nil, "stride %s; above 3 it needs padding VALID and no dilation", dims(w.Stride[:]))
 		}
 		return fault{}
 	},
 }
 
 // padded reports whether padding SAME adds anything.
-func (o *operation) padded(w window) bool {
+func (o *operation) padded(w tflite.Window) bool {
 	x, y := o.x(), o.y()
-	if !w.same || x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
-		return w.same
+	if w.Padding != schema.PaddingSAME || x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
+		return w.Padding == schema.PaddingSAME
 	}
 	for i := range 2 {
-		if (y.Shape[1+i]-1)*w.stride[i]+(w.kernel[i]-1)*w.dilation[i]+1 > x.Shape[1+i] {
+		if (y.Shape[1+i]-1)*w.Stride[i]+(w.Kernel[i]-1)*w.Dilation[i]+1 > x.Shape[1+i] {
 			return true
 		}
 	}
@@ -149,9 +150,9 @@ var maxWindow = check{
 	name:   "window",
 	advice: "pool in two steps",
 	fault: func(o *operation) fault {
-		w, ok := o.window()
-		if ok && (w.kernel[0] > 256 || w.kernel[0]*w.kernel[1] > 65536) {
-			return faultf(nil, "window %s, taken are 256 high and 65536 elements", dims(w.kernel[:]))
+		w, ok := o.Window()
+		if ok && (w.Kernel[0] > 256 || w.Kernel[0]*w.Kernel[1] > 65536) {
+			return faultf(nil, "window %s, taken are 256 high and 65536 elements", dims(w.Kernel[:]))
 		}
 		return fault{}
 	},
@@ -162,9 +163,9 @@ var averageWindow = check{
 	name:   "window",
 	advice: "pad before the op and use padding VALID, or use MEAN",
 	fault: func(o *operation) fault {
-		w, ok := o.window()
-		if ok && w.same && max(w.kernel[0], w.kernel[1]) > 8 {
-			return faultf(nil, "window %s with padding SAME, taken are up to 8x8", dims(w.kernel[:]))
+		w, ok := o.Window()
+		if ok && w.Padding == schema.PaddingSAME && max(w.Kernel[0], w.Kernel[1]) > 8 {
+			return faultf(nil, "window %s with padding SAME, taken are up to 8x8", dims(w.Kernel[:]))
 		}
 		return maxWindow.fault(o)
 	},
@@ -193,24 +194,24 @@ var transposedStride = check{
 	name:   "stride",
 	advice: "use a stride of 2, or a RESIZE and a CONV_2D",
 	fault: func(o *operation) fault {
-		w, ok := o.window()
+		w, ok := o.Window()
 		x := o.x()
 		if !ok || x == nil || len(x.Shape) != 4 {
 			return fault{}
 		}
-		switch w.stride {
+		switch w.Stride {
 		case [2]int{1, 1}, [2]int{2, 2}:
 			return fault{}
 		case [2]int{1, 2}:
-			if x.Shape[1] == 1 && w.kernel[0] == 1 {
+			if x.Shape[1] == 1 && w.Kernel[0] == 1 {
 				return fault{}
 			}
 		case [2]int{2, 1}:
-			if x.Shape[2] == 1 && w.kernel[1] == 1 {
+			if x.Shape[2] == 1 && w.Kernel[1] == 1 {
 				return fault{}
 			}
 		}
-		return faultf(nil, "stride %s, taken are 1x1 and 2x2", dims(w.stride[:]))
+		return faultf(nil, "stride %s, taken are 1x1 and 2x2", dims(w.Stride[:]))
 	},
 }
 
@@ -220,15 +221,15 @@ var transposedShape = check{
 	name:   "output shape",
 	advice: "pad or slice after the op",
 	fault: func(o *operation) fault {
-		w, ok := o.window()
+		w, ok := o.Window()
 		x, y := o.x(), o.y()
 		if !ok || x == nil || y == nil || len(x.Shape) != 4 || len(y.Shape) != 4 {
 			return fault{}
 		}
 		for i := range 2 {
-			want := x.Shape[1+i] * w.stride[i]
-			if !w.same {
-				want += max(w.kernel[i]-w.stride[i], 0)
+			want := x.Shape[1+i] * w.Stride[i]
+			if w.Padding != schema.PaddingSAME {
+				want += max(w.Kernel[i]-w.Stride[i], 0)
 			}
 			if y.Shape[1+i] != want {
 				return faultf(y, "shape %s, dimension %d must be %d", dims(y.Shape), 1+i, want)

@@ -217,8 +217,8 @@ var undilated = check{
 	name:   "dilation",
 	advice: "the CPU runs it",
 	fault: func(o *operation) fault {
-		if w, ok := o.window(); ok && w.dilation != [2]int{1, 1} {
-			return faultf(nil, "dilation %s, taken is 1x1", dims(w.dilation[:]))
+		if w, ok := o.Window(); ok && w.Dilation != [2]int{1, 1} {
+			return faultf(nil, "dilation %s, taken is 1x1", dims(w.Dilation[:]))
 		}
 		return fault{}
 	},
@@ -256,8 +256,8 @@ func poolArea(hi int) check {
 		name:   "window",
 		advice: "use MEAN, or pool in two steps",
 		fault: func(o *operation) fault {
-			if w, ok := o.window(); ok && o.x() != nil && integer(o.x()) && w.kernel[0]*w.kernel[1] > hi {
-				return faultf(nil, "window %s has more than %d elements", dims(w.kernel[:]), hi)
+			if w, ok := o.Window(); ok && o.x() != nil && integer(o.x()) && w.Kernel[0]*w.Kernel[1] > hi {
+				return faultf(nil, "window %s has more than %d elements", dims(w.Kernel[:]), hi)
 			}
 			return fault{}
 		},

@@ -215,37 +215,6 @@ func (o *operation) activation() schema.ActivationFunctionType {
 	return schema.ActivationFunctionTypeNONE
 }
 
-// window is the geometry of a convolution or pooling.
-type window struct {
-	kernel, stride, dilation [2]int // height, width
-	same                     bool   // padding SAME
-}
-
-// window returns the op's geometry; ok is false for an op without one.
-func (o *operation) window() (w window, ok bool) {
-	w.dilation = [2]int{1, 1}
-	padding := schema.PaddingVALID
-	switch p := o.Options.(type) {
-	case *schema.Conv2DOptionsT:
-		w.stride, w.dilation, padding = pair(p.StrideH, p.StrideW), pair(p.DilationHFactor, p.DilationWFactor), p.Padding
-	case *schema.DepthwiseConv2DOptionsT:
-		w.stride, w.dilation, padding = pair(p.StrideH, p.StrideW), pair(p.DilationHFactor, p.DilationWFactor), p.Padding
-	case *schema.TransposeConvOptionsT:
-		w.stride, padding = pair(p.StrideH, p.StrideW), p.Padding
-	case *schema.Pool2DOptionsT:
-		w.stride, w.kernel, padding = pair(p.StrideH, p.StrideW), pair(p.FilterHeight, p.FilterWidth), p.Padding
-	default:
-		return w, false
-	}
-	w.same = padding == schema.PaddingSAME
-	if o.weights != nil && len(o.weights.Shape) == 4 {
-		w.kernel = [2]int{o.weights.Shape[1], o.weights.Shape[2]}
-	}
-	return w, true
-}
-
-func pair(h, w int32) [2]int { return [2]int{int(h), int(w)} }
-
 // dims writes a shape as 1x2x3.
 func dims(shape []int) string {
 	s := ""

@@ -107,8 +107,8 @@ var poolSteps = check{
 	name:   "stride",
 	advice: "pool with a stride no larger than the window",
 	fault: func(o *operation) fault {
-		if w, ok := o.window(); ok && (w.stride[0] > w.kernel[0] || w.stride[1] > w.kernel[1]) {
-			return faultf(nil, "stride %s of a window %s", dims(w.stride[:]), dims(w.kernel[:]))
+		if w, ok := o.Window(); ok && (w.Stride[0] > w.Kernel[0] || w.Stride[1] > w.Kernel[1]) {
+			return faultf(nil, "stride %s of a window %s", dims(w.Stride[:]), dims(w.Kernel[:]))
 		}
 		return fault{}
 	},
