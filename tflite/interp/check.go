@@ -14,27 +14,33 @@ import (
 
 // check refuses what the C library would not survive: it takes much of a file on
 // trust, and some of what it does check ends the process.
-func check(data []byte) (*tflite.Model, error) {
-	m, err := tflite.Decode(data)
-	if err != nil {
-		return nil, err
-	}
+//
+// It knows what the file says, and not what is computed. These still end the
+// process:
+//   - indices made by other operators, where GATHER and GATHER_ND find them too
+//     large, SCATTER_ND and SPARSE_TO_DENSE too large or negative, and SLICE
+//     negative; many a sound model looks things up by what it has computed.
+func check(m *tflite.Model) error {
 	if err := m.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, g := range m.Graphs {
 		for _, t := range g.Tensors() {
 			if err := checkTensor(t); err != nil {
-				return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+				return fmt.Errorf("tensor %q: %w", t.Name, err)
 			}
 		}
 		for _, op := range g.Ops {
-			if err := checkOp(op); err != nil {
-				return nil, fmt.Errorf("%s: %w", g.Place(op), err)
+			err := checkOp(op)
+			if err == nil {
+				err = checkIndices(g, op)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", g.Place(op), err)
 			}
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // sparse reports whether a model has sparse constants.
@@ -104,11 +110,101 @@ func checkOp(op *tflite.Op) error {
 		if in := largestScale(op.Inputs); in >= 1 {
 			return fmt.Errorf("input scale %g is not below 1", in)
 		}
+	case schema.BuiltinOperatorMEAN, schema.BuiltinOperatorSUM, schema.BuiltinOperatorREDUCE_PROD,
+		schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorREDUCE_MIN,
+		schema.BuiltinOperatorREDUCE_ANY, schema.BuiltinOperatorREDUCE_ALL:
+		// The kernel has room for four axes, or a few more. A shape without
+		// dimensions may be one that was unknown when the file was made.
+		if len(op.Inputs) > 1 {
+			if n, rank := op.Inputs[1].Len(), len(op.Inputs[0].Shape); n > min(max(rank, 4), 8) {
+				return fmt.Errorf("%d axes for %d dimensions", n, rank)
+			}
+		}
+	case schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION:
+		if o, _ := op.Options.(*schema.LocalResponseNormalizationOptionsT); o != nil && (o.Radius < 0 || o.Radius > math.MaxInt16) {
+			return fmt.Errorf("radius %d", o.Radius)
+		}
 	}
 	if w, ok := op.Window(); ok {
 		return checkWindow(w)
 	}
 	return nil
+}
+
+// checkIndices refuses constant indices outside of what they pick from or write to.
+func checkIndices(g *tflite.Graph, op *tflite.Op) error {
+	indices, depth, bounds := indicesOf(g, op)
+	if indices == nil || !indices.Constant() {
+		return nil
+	}
+	for i, v := range indices.Ints() {
+		k := i % depth
+		switch {
+		case v < 0:
+			return fmt.Errorf("index %d in %q is negative", v, indices.Name)
+		case k < len(bounds) && v >= bounds[k]:
+			return fmt.Errorf("index %d in %q is not below %d", v, indices.Name, bounds[k])
+		}
+	}
+	return nil
+}
+
+// indicesOf returns the indices that op's kernel does not look at enough, nil if
+// there are none: how many entries each has, and the bounds of these as far as
+// the file has them.
+func indicesOf(g *tflite.Graph, op *tflite.Op) (indices *tflite.Tensor, depth int, bounds []int) {
+	of, at := 0, 1 // the inputs with the bounds, and with the indices
+	switch op.Code {
+	case schema.BuiltinOperatorGATHER, schema.BuiltinOperatorGATHER_ND, schema.BuiltinOperatorSLICE:
+	case schema.BuiltinOperatorSCATTER_ND:
+		of, at = 2, 0
+	case schema.BuiltinOperatorSPARSE_TO_DENSE:
+		of, at = 1, 0
+	default:
+		return nil, 0, nil
+	}
+	if len(op.Inputs) <= max(of, at) {
+		return nil, 0, nil // which the C library sees
+	}
+	indices, depth = op.Inputs[at], 1
+	if n := len(indices.Shape); n > 1 || n == 1 && op.Code != schema.BuiltinOperatorSPARSE_TO_DENSE {
+		depth = indices.Shape[n-1]
+	}
+	switch op.Code {
+	case schema.BuiltinOperatorGATHER:
+		depth, bounds = 1, fixed(g, op.Inputs[of])
+		axis := 0
+		if o, _ := op.Options.(*schema.GatherOptionsT); o != nil {
+			axis = int(o.Axis)
+		}
+		if axis < 0 {
+			axis += len(bounds)
+		}
+		if axis < 0 || axis >= len(bounds) {
+			return indices, depth, nil
+		}
+		bounds = bounds[axis : axis+1]
+	case schema.BuiltinOperatorGATHER_ND:
+		bounds = fixed(g, op.Inputs[of])
+	case schema.BuiltinOperatorSCATTER_ND, schema.BuiltinOperatorSPARSE_TO_DENSE:
+		bounds = op.Inputs[of].Ints()
+	}
+	return indices, depth, bounds
+}
+
+// fixed is t's shape; dimensions that other operators may make larger than the
+// file says have no bound.
+func fixed(g *tflite.Graph, t *tflite.Tensor) []int {
+	shape := slices.Clone(t.Shape)
+	if t.Constant() || slices.Contains(g.Inputs, t) {
+		return shape
+	}
+	for i := range shape {
+		if shape[i] == 0 || i < len(t.Signature) && t.Signature[i] < 0 {
+			shape[i] = math.MaxInt
+		}
+	}
+	return shape
 }
 
 // largestScale is the largest per-tensor scale, 0 without one.

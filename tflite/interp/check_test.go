@@ -3,6 +3,7 @@
 package interp
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -21,6 +22,32 @@ func convGraph() *tflite.Graph {
 			Inputs: []*tflite.Tensor{x, w, b}, Outputs: []*tflite.Tensor{y},
 			Options: &schema.Conv2DOptionsT{Padding: schema.PaddingVALID, StrideH: 2, StrideW: 2, DilationHFactor: 1, DilationWFactor: 1}}},
 	}
+}
+
+// one is a graph of one operator, which is given its inputs that are no constants.
+func one(code schema.BuiltinOperator, options any, out *tflite.Tensor, inputs ...*tflite.Tensor) *tflite.Graph {
+	g := &tflite.Graph{Outputs: []*tflite.Tensor{out}, Ops: []*tflite.Op{{Code: code, Version: 1, Options: options,
+		Inputs: inputs, Outputs: []*tflite.Tensor{out}}}}
+	for _, t := range inputs {
+		if !t.Constant() {
+			g.Inputs = append(g.Inputs, t)
+		}
+	}
+	return g
+}
+
+// ints is an INT32 constant, without values a tensor that is none.
+func ints(name string, v ...int32) *tflite.Tensor {
+	t := &tflite.Tensor{Name: name, Shape: []int{len(v)}, Type: schema.TensorTypeINT32}
+	if len(v) > 0 {
+		t.SetInt32s(v)
+	}
+	return t
+}
+
+func shaped(t *tflite.Tensor, shape ...int) *tflite.Tensor {
+	t.Shape = shape
+	return t
 }
 
 // Each of these ends the process if the C library sees it.
@@ -63,8 +90,21 @@ func TestRefused(t *testing.T) {
 			op.Code, op.Options = schema.BuiltinOperatorLESS, nil
 			int8s(op.Inputs[0], 1.5)
 		}, "not below 1"},
+		{"gather beyond", one(schema.BuiltinOperatorGATHER, nil, float("y", 2, 3), float("x", 4, 3), ints("i", 0, 4)), nil, `op 0 GATHER "y": index 4 in "i" is not below 4`},
+		{"gather beyond the last axis", one(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: -1}, float("y", 4, 1), float("x", 4, 3), ints("i", 3)), nil, `index 3 in "i" is not below 3`},
+		{"gather_nd beyond", one(schema.BuiltinOperatorGATHER_ND, nil, float("y"), float("x", 4, 3), ints("i", 3, 3)), nil, `index 3 in "i" is not below 3`},
+		{"scatter beyond", one(schema.BuiltinOperatorSCATTER_ND, nil, float("y", 4), shaped(ints("i", 4), 1, 1), float("x", 1), ints("shape", 4)), nil, `index 4 in "i" is not below 4`},
+		{"scatter before", one(schema.BuiltinOperatorSCATTER_ND, nil, float("y", 4), shaped(ints("i", -1), 1, 1), float("x", 1), ints("shape", 4)), nil, `index -1 in "i" is negative`},
+		{"sparse beyond", one(schema.BuiltinOperatorSPARSE_TO_DENSE, nil, float("y", 4), ints("i", 1, 4), ints("shape", 4), float("x", 2), float("zero")), nil, `index 4 in "i" is not below 4`},
+		{"slice before", one(schema.BuiltinOperatorSLICE, nil, float("y", 2), float("x", 4), ints("begin", -1), ints("size", 2)), nil, `index -1 in "begin" is negative`},
+		{"many axes", one(schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{}, float("y", 4), float("x", 4, 3), ints("axes", make([]int32, 1000)...)), nil, `op 0 MEAN "y": 1000 axes for 2 dimensions`},
+		{"negative radius", one(schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION, &schema.LocalResponseNormalizationOptionsT{Radius: -100000}, float("y", 1, 2, 2, 4), float("x", 1, 2, 2, 4)), nil, "radius -100000"},
+		{"huge radius", one(schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION, &schema.LocalResponseNormalizationOptionsT{Radius: math.MaxInt32}, float("y", 1, 2, 2, 4), float("x", 1, 2, 2, 4)), nil, "radius 2147483647"},
+		{"constant input", reluGraph(), func(op *tflite.Op) { op.Inputs[0].SetFloats(make([]float32, 4)) }, `input 0 "x": it is a constant`},
 	} {
-		c.edit(c.g.Ops[0])
+		if c.edit != nil {
+			c.edit(c.g.Ops[0])
+		}
 		data, err := tflite.Encode(&tflite.Model{Graphs: []*tflite.Graph{c.g}})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -78,6 +118,30 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: error %v does not say %q", c.name, err, c.want)
 		}
 	}
+}
+
+// The outermost that is not refused, and what is not known before it runs.
+func TestNotRefused(t *testing.T) {
+	x := []float32{1, 2, 3, 4, 5, 6}
+	for _, g := range []*tflite.Graph{
+		one(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: -1}, float("y", 2, 1), float("x", 2, 3), ints("i", 2)),
+		one(schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{}, float("y"), float("x", 1, 2, 1, 3), ints("axes", 0, 1, 2, 3)),
+		one(schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION, &schema.LocalResponseNormalizationOptionsT{Radius: math.MaxInt16, Bias: 1, Beta: 1}, float("y", 1, 1, 2, 3), float("x", 1, 1, 2, 3)),
+		one(schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR, &schema.ResizeNearestNeighborOptionsT{}, float("y", 1, 1, 1, 1), float("x", 1, 2, 3, 1), ints("size", 1000, 1000)),
+	} {
+		run(t, open(t, g), x)
+	}
+
+	// How many places WHERE finds is not in the file.
+	where := &tflite.Tensor{Name: "where", Type: schema.TensorTypeINT64, Shape: []int{1, 1}, Signature: []int{-1, 1}}
+	y := &tflite.Tensor{Name: "y", Type: schema.TensorTypeINT64, Shape: []int{1, 1}}
+	g := one(schema.BuiltinOperatorGATHER, nil, y, where, ints("i", 3))
+	in := float("x", 6)
+	g.Inputs = []*tflite.Tensor{in}
+	g.Ops = append([]*tflite.Op{{Code: schema.BuiltinOperatorWHERE, Version: 1, Inputs: g.Inputs, Outputs: []*tflite.Tensor{where}}}, g.Ops...)
+	equal(t, run(t, open(t, g), []float32{0, 1, 0, 1, 1, 1}), []float32{5})
+	where.Shape, where.Signature = []int{0, 1}, nil
+	equal(t, run(t, open(t, g), []float32{0, 1, 0, 1, 1, 1}), []float32{5})
 }
 
 // What XNNPACK does not survive runs without it, to the same result.

@@ -51,11 +51,14 @@ func New(model []byte, threads int) (*Interpreter, error) {
 	if threads < 1 {
 		return nil, fmt.Errorf("interpreter: %d threads: at least 1 is needed", threads)
 	}
-	decoded, err := check(model)
+	decoded, err := tflite.Decode(model)
 	if err == nil && sparse(decoded) {
 		if err = decoded.Densify(); err == nil {
 			model, err = tflite.Encode(decoded)
 		}
+	}
+	if err == nil {
+		err = check(decoded)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("interpreter: %w", err)
