@@ -57,11 +57,11 @@ func kinds(list []operand, n int) []byte {
 // Bounds of what a graph may ask for. They are far above every model for a
 // phone and keep a broken file from asking for all memory.
 const (
-	maxInput    = 1 << 24 // elements of all graph inputs
-	maxElements = 1 << 28 // elements of all tensors
-	maxChannels = 1 << 22 // lengths of all last axes
-	maxWindow   = 1 << 15 // a side, stride or dilation of a window
-	maxProducts = 1 << 32 // elements that one pool looks at, products of one matrix with another
+	maxInput    = 1 << 24            // elements of all graph inputs
+	maxElements = tflite.MaxElements // of all tensors
+	maxChannels = 1 << 22            // lengths of all last axes
+	maxWindow   = 1 << 15            // a side, stride or dilation of a window
+	maxProducts = 1 << 32            // elements that one pool looks at, products of one matrix with another
 )
 
 // checkGraph makes sure of what the passes take for granted of every op in the

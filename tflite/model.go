@@ -120,6 +120,11 @@ type Metadata struct {
 	Data []byte
 }
 
+// MaxElements bounds the elements of all tensors of what dfq runs: 1 GiB of
+// float32. It is far above every model for a phone and keeps a broken file from
+// asking for all memory.
+const MaxElements = 1 << 28
+
 // Len is the number of elements: the product of Shape, 1 for a scalar.
 func (t *Tensor) Len() int {
 	n := 1

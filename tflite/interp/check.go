@@ -19,7 +19,9 @@ import (
 // process:
 //   - indices made by other operators, where GATHER and GATHER_ND find them too
 //     large, SCATTER_ND and SPARSE_TO_DENSE too large or negative, and SLICE
-//     negative; many a sound model looks things up by what it has computed.
+//     negative; many a sound model looks things up by what it has computed;
+//   - sizes made by other operators, as of RESIZE_BILINEAR or FILL, and outputs
+//     that are larger than the file says, where there is no memory for them.
 func check(m *tflite.Model) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -40,7 +42,7 @@ func check(m *tflite.Model) error {
 			}
 		}
 	}
-	return nil
+	return checkMemory(m)
 }
 
 // sparse reports whether a model has sparse constants.

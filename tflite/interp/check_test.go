@@ -101,6 +101,19 @@ func TestRefused(t *testing.T) {
 		{"negative radius", one(schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION, &schema.LocalResponseNormalizationOptionsT{Radius: -100000}, float("y", 1, 2, 2, 4), float("x", 1, 2, 2, 4)), nil, "radius -100000"},
 		{"huge radius", one(schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION, &schema.LocalResponseNormalizationOptionsT{Radius: math.MaxInt32}, float("y", 1, 2, 2, 4), float("x", 1, 2, 2, 4)), nil, "radius 2147483647"},
 		{"constant input", reluGraph(), func(op *tflite.Op) { op.Inputs[0].SetFloats(make([]float32, 4)) }, `input 0 "x": it is a constant`},
+		{"huge in sum", one(schema.BuiltinOperatorNEG, nil, float("y", 1<<27), float("x", 1<<27+1)), nil, `268435457 elements, 134217729 of them in "x": more than 268435456`},
+		{"huge resize", one(schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR, &schema.ResizeNearestNeighborOptionsT{}, float("y", 1, 1, 1, 3), float("x", 1, 1, 1, 3), ints("size", 40000, 40000)), nil, `4799999997 of them in "y"`},
+		{"huge tile", one(schema.BuiltinOperatorTILE, nil, float("y", 4, 3), float("x", 4, 3), ints("times", 10000, 10000)), nil, `of them in "y"`},
+		{"huge fill", one(schema.BuiltinOperatorFILL, nil, float("y", 4), ints("shape", 100000, 100000), float("x")), nil, `of them in "y"`},
+		{"huge broadcast", one(schema.BuiltinOperatorBROADCAST_TO, nil, float("y", 4), float("x", 1), ints("shape", 100000, 100000)), nil, `of them in "y"`},
+		{"huge padding", one(schema.BuiltinOperatorPAD, nil, float("y", 4), float("x", 4), shaped(ints("sides", 1<<30, 0), 1, 2)), nil, `of them in "y"`},
+		{"huge range", one(schema.BuiltinOperatorRANGE, nil, ints("y"), ints("from", 0), ints("to", math.MaxInt32), ints("step", 1)), nil, `of them in "y"`},
+		{"huge one-hot", one(schema.BuiltinOperatorONE_HOT, nil, float("y", 1, 4), ints("i", 0), ints("depth", math.MaxInt32), float("on"), float("off")), nil, `of them in "y"`},
+		{"huge scatter", one(schema.BuiltinOperatorSCATTER_ND, nil, float("y", 4), shaped(ints("i", 0), 1, 1), float("x", 1), ints("shape", math.MaxInt32)), nil, `of them in "y"`},
+		{"huge columns", one(schema.BuiltinOperatorCONV_2D, &schema.Conv2DOptionsT{StrideH: 1, StrideW: 1, DilationHFactor: 1, DilationWFactor: 1},
+			float("y", 1, 4096, 4096, 1), float("x", 1, 4096, 4096, 1), float("w", 1, 128, 128, 1)), nil, `op 0 CONV_2D "y": its kernel lays out 274877906944 elements`},
+		{"huge columns of a transposed convolution", one(schema.BuiltinOperatorTRANSPOSE_CONV, &schema.TransposeConvOptionsT{StrideH: 1, StrideW: 1},
+			float("y", 1, 4096, 4096, 1), ints("shape", 1, 4096, 4096, 1), float("w", 1, 128, 128, 1), float("x", 1, 4096, 4096, 1)), nil, `its kernel lays out 274877906944 elements`},
 	} {
 		if c.edit != nil {
 			c.edit(c.g.Ops[0])

@@ -27,9 +27,8 @@ func (v *value) real() bool { return v.typ == schema.TensorTypeFLOAT32 }
 
 func (v *value) len() int { return max(len(v.f), len(v.i)) }
 
-// maxElements bounds what one run holds at a time, so that a bad file cannot
-// ask for all memory: 1 GiB of float32.
-const maxElements = 1 << 28
+// maxElements bounds what one run holds at a time.
+const maxElements = tflite.MaxElements
 
 // limitFor bounds what a run of g holds at a time: a few times what its tensors
 // are said to hold, so that a small file which lies about its shapes, or has a
