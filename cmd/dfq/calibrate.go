@@ -45,6 +45,9 @@ func (f *convertFlags) newCalibration(m *tflite.Model, opts *dfq.Options) (*cali
 		size += t.Len()
 	}
 	s = s.pick(max(1, min(maxCalibration, maxCalibrationNumbers/size)))
+	if images {
+		s.encode(m.Graphs[0].Inputs[0], found[0].Encodings)
+	}
 	if opts.Calibration, err = loadAll(s); err != nil {
 		return nil, fmt.Errorf("--calibrate: %w", err)
 	}
@@ -62,11 +65,10 @@ func (f *convertFlags) calibrationSamples(inputs []*tflite.Tensor, found []dfq.I
 		}
 		return s, false, err
 	}
-	one, err := onlyImage(found)
-	if err != nil {
+	if _, err := onlyImage(found); err != nil {
 		return nil, true, err
 	}
-	s, err = imageSamples(f.calibrate, f.crop, inputs[0], one.Encodings)
+	s, err = imageSamples(f.calibrate, f.crop, inputs[0])
 	return s, true, err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"dfq/dfq"
+	build "dfq/tflite/tflitetest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -142,7 +144,6 @@ func TestLoadHuge(t *testing.T) {
 }
 
 func TestEncodePixels(t *testing.T) {
-	pixels := []byte{0, 255, 51, 0, 255, 51}
 	for _, c := range []struct {
 		e    dfq.Encoding
 		want []float32
@@ -151,8 +152,48 @@ func TestEncodePixels(t *testing.T) {
 		{dfq.Encoding{Lo: []float64{0}, Hi: []float64{255}}, []float32{0, 255, 51, 0, 255, 51}},
 		{dfq.Encoding{Lo: []float64{0, -1, -10}, Hi: []float64{1, 1, 40}}, []float32{0, 1, 0, 0, 1, 0}},
 	} {
-		if d := cmp.Diff(c.want, encodePixels(pixels, 3, c.e)); d != "" {
+		pixels := []float32{0, 255, 51, 0, 255, 51}
+		encodePixels(pixels, 3, c.e)
+		if d := cmp.Diff(c.want, pixels); d != "" {
 			t.Errorf("%v: %s", c.e, d)
+		}
+	}
+}
+
+// TestEncodingsTakeTurns: each encoding is that of as many calibration images as
+// any other, also where every second or third image is picked.
+func TestEncodingsTakeTurns(t *testing.T) {
+	white := image.NewGray(image.Rect(0, 0, 1, 1))
+	white.SetGray(0, 0, color.Gray{255})
+	file, err := os.ReadFile(save(t, white))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := build.Chain(build.Input(1, 8, 8, 3), build.Conv(4, 3), build.Mean(), build.Dense(2))
+	dir := t.TempDir()
+	for n := range 3 * maxCalibration {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.png", n)), file, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if n != 2*maxCalibration-1 && n != 3*maxCalibration-1 {
+			continue
+		}
+		opts := &dfq.Options{}
+		if _, err := (&convertFlags{calibrate: dir, crop: 1}).newCalibration(m, opts); err != nil {
+			t.Fatal(err)
+		}
+		found, err := dfq.InputEncodings(m, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encodings := found[0].Encodings
+		if len(encodings) < 2 {
+			t.Fatalf("the model shows what it reads: %v", encodings)
+		}
+		for i, s := range opts.Calibration {
+			if want := float32(encodings[i%len(encodings)].Hi[0]); s[0][0] != want {
+				t.Errorf("sample %d of %d images: white is %g, not %g", i, n+1, s[0][0], want)
+			}
 		}
 	}
 }

@@ -74,11 +74,13 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.
 		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), e.Name)
 		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
 	}
-	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0], found.Encodings[:1])
-	if err == nil {
-		s.what += fmt.Sprintf(", pixels as %s (%s)", e.Name, foundHow(found))
+	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0])
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	s.encode(m.Graphs[0].Inputs[0], found.Encodings[:1])
+	s.what += fmt.Sprintf(", pixels as %s (%s)", e.Name, foundHow(found))
+	return s, nil
 }
 
 // onlyImage checks that a model takes one image and nothing else.
@@ -92,9 +94,8 @@ func onlyImage(inputs []dfq.InputReport) (dfq.InputReport, error) {
 	return inputs[0], nil
 }
 
-// imageSamples are the images of a folder. Where several encodings are given
-// they take turns.
-func imageSamples(dir string, crop float64, input *tflite.Tensor, encodings []dfq.Encoding) (*samples, error) {
+// imageSamples are the images of a folder, as pixels of 0 to 255.
+func imageSamples(dir string, crop float64, input *tflite.Tensor) (*samples, error) {
 	frame, err := frameOf(input)
 	if err != nil {
 		return nil, err
@@ -112,9 +113,26 @@ func imageSamples(dir string, crop float64, input *tflite.Tensor, encodings []df
 			if err != nil {
 				return nil, err
 			}
-			return [][]float32{encodePixels(pixels, frame.channels, encodings[i%len(encodings)])}, nil
+			values := make([]float32, len(pixels))
+			for k, p := range pixels {
+				values[k] = float32(p)
+			}
+			return [][]float32{values}, nil
 		},
 	}, nil
+}
+
+// encode turns the pixels of all samples into what the input reads. Where several
+// encodings are given they take turns, so it comes after pick.
+func (s *samples) encode(input *tflite.Tensor, encodings []dfq.Encoding) {
+	load, channels := s.load, input.Shape[3]
+	s.load = func(i int) ([][]float32, error) {
+		values, err := load(i)
+		if err == nil {
+			encodePixels(values[0], channels, encodings[i%len(encodings)])
+		}
+		return values, err
+	}
 }
 
 // pick keeps at most so many samples, evenly spaced.
@@ -134,15 +152,13 @@ func (s *samples) pick(limit int) *samples {
 	return few
 }
 
-// encodePixels turns pixels into what a model reads.
-func encodePixels(pixels []byte, channels int, e dfq.Encoding) []float32 {
-	values := make([]float32, len(pixels))
+// encodePixels turns pixels into what a model reads, in place.
+func encodePixels(pixels []float32, channels int, e dfq.Encoding) {
 	for i, p := range pixels {
 		c := i % channels
 		lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]
-		values[i] = float32(lo + float64((hi-lo)*float64(p)/255))
+		pixels[i] = float32(lo + float64((hi-lo)*float64(p)/255))
 	}
-	return values
 }
 
 // explainEncoding adds what to do where no range can be found.
