@@ -154,78 +154,94 @@ func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
 	if err != nil {
 		return nil, err
 	}
-	var arrays []*array
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".npy":
+		if len(inputs) != 1 {
+			return nil, wrongCount(1, inputs)
+		}
 		a, err := readNpy(file, info.Size())
-		if err != nil {
-			return nil, err
-		}
-		arrays = []*array{a}
+		return []*array{a}, err
 	case ".npz":
-		if arrays, err = readNpz(file, info.Size(), inputs); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, errors.New("neither a folder nor a .npy or .npz file")
+		return readNpz(file, info.Size(), inputs)
 	}
-	if len(arrays) != len(inputs) {
-		return nil, fmt.Errorf("%d arrays, the model has %d inputs", len(arrays), len(inputs))
-	}
-	return arrays, nil
+	return nil, errors.New("neither a folder nor a .npy or .npz file")
+}
+
+func wrongCount(arrays int, inputs []*tflite.Tensor) error {
+	return fmt.Errorf("%d arrays, the model has %d inputs", arrays, len(inputs))
 }
 
 // maxUnpacked bounds what is unpacked from a ZIP, in bytes: it can claim, and
 // be, a thousand times the size of the file.
 const maxUnpacked = 1 << 32
 
-// readNpz reads the arrays that numpy.savez and savez_compressed pack in a ZIP.
+// readNpz reads the arrays that numpy.savez and savez_compressed pack in a ZIP,
+// those of the inputs only.
 func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor) ([]*array, error) {
 	z, err := zip.NewReader(file, size)
 	if err != nil {
 		return nil, err
 	}
-	var arrays []*array
-	byName := map[string]*array{}
-	room := int64(maxUnpacked)
+	var entries, named []*zip.File
+	byName := map[string]*zip.File{}
 	for _, f := range z.File {
-		name, ok := strings.CutSuffix(f.Name, ".npy")
-		if !ok {
-			continue
+		if name, ok := strings.CutSuffix(f.Name, ".npy"); ok {
+			entries = append(entries, f)
+			byName[name] = f
 		}
-		a, err := readEntry(f, room)
-		if err != nil {
-			return nil, fmt.Errorf("%q: %w", f.Name, err)
-		}
-		room -= a.size
-		arrays = append(arrays, a)
-		byName[name] = a
 	}
-	var named []*array
 	for _, t := range inputs {
-		if a := byName[t.Name]; a != nil {
-			named = append(named, a)
+		if f := byName[t.Name]; f != nil {
+			named = append(named, f)
 		}
 	}
 	if len(named) == len(inputs) {
-		return named, nil
+		entries = named
+	}
+	if len(entries) != len(inputs) {
+		return nil, wrongCount(len(entries), inputs)
+	}
+	arrays := make([]*array, len(inputs))
+	room := uint64(maxUnpacked)
+	for i, f := range entries {
+		if f.UncompressedSize64 > room {
+			return nil, fmt.Errorf("%q: unpacked, the arrays are larger than %d GiB", f.Name, maxUnpacked>>30)
+		}
+		room -= f.UncompressedSize64
+		if arrays[i], err = readEntry(f, inputs[i]); err != nil {
+			return nil, fmt.Errorf("%q: %w", f.Name, err)
+		}
 	}
 	return arrays, nil
 }
 
-// readEntry unpacks an array of at most that many bytes.
-func readEntry(f *zip.File, room int64) (*array, error) {
+// readEntry unpacks the array of an input. What does not fit the input is
+// refused by its header, before the rest is unpacked.
+func readEntry(f *zip.File, t *tflite.Tensor) (*array, error) {
 	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, room+1))
+	size := int64(f.UncompressedSize64)
+	head := make([]byte, min(size, maxNpyHeader))
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	a, err := readNpy(bytes.NewReader(head), size)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > room {
-		return nil, fmt.Errorf("unpacked, the arrays are larger than %d GiB", maxUnpacked>>30)
+	if _, err := a.samplesOf(t); err != nil {
+		return nil, err
 	}
-	return readNpy(bytes.NewReader(data), int64(len(data)))
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r, data[copy(data, head):]); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // at the end the checksum is compared
+		return nil, err
+	}
+	a.data = bytes.NewReader(data)
+	return a, nil
 }

@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -176,6 +178,8 @@ func zipOf(t *testing.T, names []string, files ...[]byte) []byte {
 func TestArrays(t *testing.T) {
 	a, b := npyOf("|u1", "(3, 1, 2)", []uint8{1, 2, 3, 4, 5, 6}), npyOf("<f4", "(3, 1)", []float32{7, 8, 9})
 	inputs := []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}, {Name: "b", Shape: []int{1, 1}}}
+	flipped := zipOf(t, []string{"a.npy"}, a)
+	flipped[bytes.LastIndex(flipped, binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(a)))] ^= 1
 	for _, c := range []struct {
 		name   string
 		data   []byte
@@ -186,6 +190,9 @@ func TestArrays(t *testing.T) {
 		{"one.npy", a, inputs[:1], [][][]float32{{{1, 2}}, {{3, 4}}, {{5, 6}}}, ""},
 		{"order.npz", zipOf(t, []string{"x.npy", "y.npy"}, a, b), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
 		{"names.npz", zipOf(t, []string{"b.npy", "notes", "a.npy"}, b, nil, a), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
+		{"spare.npz", zipOf(t, []string{"c.npy", "a.npy"}, []byte("no array"), a), inputs[:1], [][][]float32{{{1, 2}}, {{3, 4}}, {{5, 6}}}, ""},
+		{"turned.npz", zipOf(t, []string{"b.npy", "a.npy"}, a, b), inputs, nil, `"a.npy": its shape is [3 1], that of input "a" [1 2]`},
+		{"flipped.npz", flipped, inputs[:1], nil, `"a.npy": zip: checksum error`},
 		{"few.npz", zipOf(t, []string{"a.npy"}, a), inputs, nil, "1 arrays, the model has 2 inputs"},
 		{"uneven.npz", zipOf(t, []string{"a.npy", "b.npy"}, a, npyOf("<f4", "(2, 1)", []float32{7, 8})), inputs, nil, `3 samples of input "a", but 2 of "b"`},
 		{"claims.npy", npyOf("|u1", "(1000000000000, 2)", []uint8{1, 2}), inputs[:1], nil, "numbers take 2 bytes"},
@@ -212,6 +219,28 @@ func TestArrays(t *testing.T) {
 		got, err := loadAll(s)
 		if d := cmp.Diff(c.want, got); d != "" || err != nil {
 			t.Errorf("%s: %v %s", c.name, err, d)
+		}
+	}
+}
+
+// TestNpzBomb: what fits no input by its header is not unpacked.
+func TestNpzBomb(t *testing.T) {
+	const size = 1 << 24
+	inputs := []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}}
+	for say, shape := range map[string]string{
+		"its shape is [2097152 8]":        "(2097152, 8)",
+		"its numbers take 16777216 bytes": "(2, 2)",
+	} {
+		file := zipOf(t, []string{"a.npy"}, npyOf("|u1", shape, make([]uint8, size)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := readNpz(bytes.NewReader(file), int64(len(file)), inputs)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("error %v, which does not say %q", err, say)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > size/4 {
+			t.Errorf("%s: %d bytes were taken for a file of %d", shape, taken, len(file))
 		}
 	}
 }
