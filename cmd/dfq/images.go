@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync"
 
 	"dfq/tflite"
 
@@ -29,9 +30,13 @@ func frameOf(t *tflite.Tensor) (frame, error) {
 	return frame{s[1], s[2], s[3]}, nil
 }
 
-// maxPixels is the largest image that is decoded. A small file can claim any
-// size.
-const maxPixels = 1 << 28
+// A small file can claim any size. Decoded, a pixel takes up to 8 bytes.
+const (
+	maxPixels   = 1 << 28 // in one image; there are cameras of 200 megapixels
+	largePixels = 1 << 24 // images of more are decoded one at a time
+)
+
+var largeImage sync.Mutex
 
 // load reads an image file and returns its pixels as the model takes them, row
 // by row, channels innermost.
@@ -50,6 +55,10 @@ func (f frame) load(path string, crop float64) ([]byte, error) {
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
+	}
+	if config.Width*config.Height > largePixels {
+		largeImage.Lock()
+		defer largeImage.Unlock()
 	}
 	img, _, err := image.Decode(file)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"dfq/dfq"
 	build "dfq/tflite/tflitetest"
@@ -128,18 +129,49 @@ func TestFitAverages(t *testing.T) {
 	}
 }
 
-// TestLoadHuge: a short file that claims to be huge is refused before memory is
-// taken for it.
-func TestLoadHuge(t *testing.T) {
-	header := []byte("IHDR\x00\x01\x00\x00\x00\x01\x00\x00\x08\x02\x00\x00\x00") // 65536×65536 RGB
+// claimed is a short file that claims to be a PNG of that size.
+func claimed(t *testing.T, width, height uint32) string {
+	t.Helper()
+	header := binary.BigEndian.AppendUint32([]byte("IHDR"), width)
+	header = append(binary.BigEndian.AppendUint32(header, height), "\x08\x02\x00\x00\x00"...) // RGB
 	file := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), header...)
 	file = binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))
-	path := filepath.Join(t.TempDir(), "huge.png")
+	path := filepath.Join(t.TempDir(), "claimed.png")
 	if err := os.WriteFile(path, file, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (frame{8, 8, 3}).load(path, 1); err == nil || !strings.Contains(err.Error(), "too many") {
+	return path
+}
+
+// TestLoadHuge: a file that claims to be huge is refused before memory is taken
+// for it.
+func TestLoadHuge(t *testing.T) {
+	if _, err := (frame{8, 8, 3}).load(claimed(t, 1<<16, 1<<16), 1); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestLoadLarge: a large image waits for another one, a smaller one does not.
+func TestLoadLarge(t *testing.T) {
+	small, large := claimed(t, 1<<12, 1<<12), claimed(t, 1<<12, 1<<12+1)
+	loaded := make(chan error, 1)
+	largeImage.Lock()
+	_, err := frame{8, 8, 3}.load(small, 1)
+	go func() {
+		_, err := frame{8, 8, 3}.load(large, 1)
+		loaded <- err
+	}()
+	select {
+	case err := <-loaded:
+		t.Error("two large images are decoded at a time")
+		loaded <- err
+	case <-time.After(200 * time.Millisecond):
+	}
+	largeImage.Unlock()
+	for _, err := range []error{err, <-loaded} {
+		if err == nil || !strings.Contains(err.Error(), "EOF") {
+			t.Errorf("error %v, the files end behind their header", err)
+		}
 	}
 }
 
