@@ -50,9 +50,11 @@ func readLabels(path string) (map[string]int, error) {
 // ranking gathers, for both models, the place of each sample's class among
 // all classes. Nil gathers nothing.
 type ranking struct {
-	class  []int
-	places [][2]int // [sample]{float, int8}, 0 for the largest entry
-	of     int      // number of classes
+	output  string
+	class   []int
+	lengths []int    // [sample] of the output, as it was computed
+	places  [][2]int // [sample]{float, int8}, 0 for the largest entry
+	of      int      // number of classes
 }
 
 func newRanking(labels string, offset int, samples []string, output *tflite.Tensor) (*ranking, error) {
@@ -60,7 +62,7 @@ func newRanking(labels string, offset int, samples []string, output *tflite.Tens
 	if err != nil {
 		return nil, err
 	}
-	r := &ranking{of: output.Len(), places: make([][2]int, len(samples))}
+	r := &ranking{output: output.Name, of: output.Len(), lengths: make([]int, len(samples)), places: make([][2]int, len(samples))}
 	if n := len(output.Shape); n == 0 || output.Shape[n-1] != r.of || r.of < 2 {
 		return nil, fmt.Errorf("--labels: the first output, %q, has shape %v, not one entry for each class", output.Name, output.Shape)
 	}
@@ -79,7 +81,10 @@ func newRanking(labels string, offset int, samples []string, output *tflite.Tens
 
 // note may be called from several goroutines for different samples.
 func (r *ranking) note(sample int, want, got []float32) {
-	if r != nil {
+	if r == nil {
+		return
+	}
+	if r.lengths[sample] = len(want); len(want) == r.of && len(got) == r.of {
 		c := r.class[sample]
 		r.places[sample] = [2]int{place(want, c), place(got, c)}
 	}
@@ -108,9 +113,14 @@ type score struct {
 }
 
 // scores returns top-1, and top-5 where there are more than five classes.
-func (r *ranking) scores() []score {
+func (r *ranking) scores() ([]score, error) {
 	if r == nil {
-		return nil
+		return nil, nil
+	}
+	for i, n := range r.lengths {
+		if n != r.of {
+			return nil, fmt.Errorf("--labels: the first output, %q, has %d entries for sample %d, but %d by its shape in the file", r.output, n, i, r.of)
+		}
 	}
 	var out []score
 	for _, top := range []int{1, 5} {
@@ -128,5 +138,5 @@ func (r *ranking) scores() []score {
 		n := float64(len(r.places))
 		out = append(out, score{top, float64(hits[0]) / n, float64(hits[1]) / n})
 	}
-	return out
+	return out, nil
 }

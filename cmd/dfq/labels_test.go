@@ -69,8 +69,13 @@ func TestRanking(t *testing.T) {
 	}
 	r.note(0, []float32{0, 0, 9, 0, 0, 0, 0}, []float32{0, 0, 9, 0, 0, 0, 0}) // class 2: both right
 	r.note(1, []float32{0, 9, 0, 0, 0, 0, 0}, []float32{9, 1, 8, 7, 6, 0, 0}) // class 1: right, fifth
-	if d := cmp.Diff([]score{{1, 1, 0.5}, {5, 1, 1}}, r.scores()); d != "" {
-		t.Error(d)
+	got, err := r.scores()
+	if d := cmp.Diff([]score{{1, 1, 0.5}, {5, 1, 1}}, got); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	r.note(1, []float32{0, 9}, []float32{9, 1}) // shorter than its shape
+	if _, err := r.scores(); err == nil || !strings.HasSuffix(err.Error(), `"out", has 2 entries for sample 1, but 7 by its shape in the file`) {
+		t.Errorf("error %v", err)
 	}
 	if _, err := newRanking(labels, 6, []string{"b"}, output); err == nil {
 		t.Error("class 7 of 7 is accepted")
@@ -83,7 +88,7 @@ func TestRanking(t *testing.T) {
 	}
 	var none *ranking
 	none.note(0, nil, nil)
-	if none.scores() != nil {
-		t.Error("scores of nothing")
+	if got, err := none.scores(); got != nil || err != nil {
+		t.Error("scores of nothing", err)
 	}
 }

@@ -185,7 +185,9 @@ func (v *verification) run(stderr io.Writer, f *verifyFlags, s *samples, want, g
 	if err != nil {
 		return err
 	}
-	v.Scores = ranks.scores()
+	if v.Scores, err = ranks.scores(); err != nil {
+		return err
+	}
 	v.Bars = belowBar(v.Diff, f)
 	if f.withLayers {
 		v.Layers, err = compareLayers(want.model, got.model, s, f.layers)
