@@ -28,6 +28,8 @@ type verifyFlags struct {
 	labelOffset  int
 	minAgreement float64
 	minSQNR      float64
+	barAgreement bool // whether the bar is set; 0 is one, too
+	barSQNR      bool
 	layers       int
 	withLayers   bool
 	json         bool
@@ -97,7 +99,7 @@ two of them is a layer.
 	flags.IntVar(&f.labelOffset, "label-offset", 0, "`NUMBER` to add to each class: 1 for models whose class 0 is the background")
 	flags.IntVar(&f.samples, "samples", 32, "`NUMBER` of made-up inputs")
 	flags.Uint64Var(&f.seed, "seed", 1, "`NUMBER` that the made-up inputs come from; 0 are those of convert")
-	flags.Float64Var(&f.minAgreement, "min-agreement", 0, "fail if an output agrees in less than `PERCENT`")
+	flags.Float64Var(&f.minAgreement, "min-agreement", 0, "fail if an output agrees in less than `PERCENT`, or if none has an agreement")
 	flags.Float64Var(&f.minSQNR, "min-sqnr", 0, "fail if an output has a SQNR below `DB`")
 	flags.IntVar(&f.layers, "layers", 0, "also show the `N` worst layers; 0 for all")
 	flags.Lookup("layers").NoOptDefVal = strconv.Itoa(defaultLayers)
@@ -162,7 +164,7 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if err := v.print(cmd.OutOrStdout(), f.json); err != nil {
 		return err
 	}
-	return v.failure()
+	return v.failure(f)
 }
 
 // run compares the models on all samples.
@@ -198,7 +200,7 @@ func (v *verification) run(stderr io.Writer, f *verifyFlags, s *samples, want, g
 // check looks at the flags that need no model.
 func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) error {
 	given := cmd.Flags().Changed
-	f.withLayers = given("layers")
+	f.withLayers, f.barAgreement, f.barSQNR = given("layers"), given("min-agreement"), given("min-sqnr")
 	switch {
 	case floatName == standard && int8Name == standard:
 		return usagef("only one of the models can come from stdin")
@@ -220,6 +222,8 @@ func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) erro
 		return usagef("--samples %d: at least 1 is needed", f.samples)
 	case !(f.minAgreement >= 0 && f.minAgreement <= 100):
 		return usagef("--min-agreement %g is no percentage", f.minAgreement)
+	case !finite(f.minSQNR):
+		return usagef("--min-sqnr %g is no number of dB", f.minSQNR)
 	}
 	return nil
 }
@@ -250,18 +254,29 @@ func sameBoundary(want, got *tflite.Graph) error {
 func belowBar(d *dfq.Diff, f *verifyFlags) []missedBar {
 	var below []missedBar
 	for _, o := range d.Outputs {
-		if percent := 100 * o.Agreement; f.minAgreement > 0 && o.Agreement >= 0 && percent < f.minAgreement {
+		if percent := 100 * o.Agreement; f.barAgreement && o.Agreement >= 0 && percent < f.minAgreement {
 			below = append(below, missedBar{o.Name, "agreement", percent, f.minAgreement, "%"})
 		}
-		if f.minSQNR != 0 && !(o.SQNR >= f.minSQNR) {
+		if f.barSQNR && !(o.SQNR >= f.minSQNR) {
 			below = append(below, missedBar{o.Name, "SQNR", o.SQNR, f.minSQNR, "dB"})
 		}
 	}
 	return below
 }
 
-// failure is the error for what misses a bar.
-func (v *verification) failure() error {
+// failure is the error for what misses a bar, or for a bar that nothing was held
+// against.
+func (v *verification) failure(f *verifyFlags) error {
+	var names []string
+	measured := false
+	for _, o := range v.Diff.Outputs {
+		names = append(names, strconv.Quote(o.Name))
+		measured = measured || o.Agreement >= 0
+	}
+	if f.barAgreement && !measured {
+		return hintedError{fmt.Errorf("--min-agreement: no output has one, since none has classes along its last axis: %s", strings.Join(names, ", ")),
+			"set a bar with --min-sqnr"}
+	}
 	if len(v.Bars) == 0 {
 		return nil
 	}
