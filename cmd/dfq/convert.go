@@ -215,10 +215,6 @@ func (f *convertFlags) defaultOut(in string) string {
 func (f *convertFlags) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
 	switch {
-	case given("out") && f.out == "":
-		return usagef("-o: the name is empty")
-	case given("calibrate") && f.calibrate == "":
-		return usagef("--calibrate: no folder or file is named")
 	case given("crop") && f.calibrate == "":
 		return usagef("--crop needs --calibrate")
 	case f.allowCPU && f.target == "":

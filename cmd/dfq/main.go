@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -102,11 +103,25 @@ func markStart(root *cobra.Command) *bool {
 	for _, cmd := range root.Commands() {
 		act := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := noneEmpty(cmd.Flags()); err != nil {
+				return err
+			}
 			*started = true
 			return act(cmd, args)
 		}
 	}
 	return started
+}
+
+// noneEmpty refuses flags that are given an empty text: most likely a shell's
+// variable is not set, and the default in its place would be something else.
+func noneEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // usageError is a wrong command line that only a subcommand can tell.
