@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -329,9 +330,10 @@ func samePath(a, b string) bool {
 	if info, err := os.Stat(a); err == nil && info.Mode().IsRegular() && sameFile(info, b) {
 		return true
 	}
-	a, errA := filepath.Abs(a)
-	b, errB := filepath.Abs(b)
-	return errA == nil && errB == nil && a == b
+	folderA, a := filepath.Split(a) // not filepath.Dir, which takes linked/.. for .
+	folderB, b := filepath.Split(b)
+	info, err := os.Stat(cmp.Or(folderA, "."))
+	return err == nil && a == b && sameFile(info, cmp.Or(folderB, "."))
 }
 
 // explain adds what to do about an error of a conversion.
