@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -143,11 +142,20 @@ type result struct {
 }
 
 // writeResults writes all files or none: each goes beside its target first and
-// takes its place when all are there. An interrupt meanwhile leaves nothing.
+// takes its place when all are there. A signal to end meanwhile leaves nothing,
+// and ends a write to a pipe that nobody reads, too.
 func writeResults(ctx context.Context, stdout io.Writer, results ...result) error {
-	// Among them SIGPIPE, which a reader of stdout that goes away causes.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
-	defer stop()
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it
+			var stop context.CancelFunc
+			ctx, stop = signal.NotifyContext(ctx, s)
+			defer stop()
+		}
+	}
+	// A reader of stdout that goes away causes an error then, not the end.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	var pending []*pendingFile
 	for _, r := range results {
 		if r.name == standard {
@@ -161,18 +169,43 @@ func writeResults(ctx context.Context, stdout io.Writer, results ...result) erro
 		pending = append(pending, p)
 	}
 	if ctx.Err() != nil {
-		return errors.New("interrupted")
+		return errInterrupted
 	}
+	streamed := make(chan error, 1)
+	go func() { streamed <- writeStreams(stdout, results, pending) }()
+	select {
+	case err := <-streamed:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return errInterrupted
+	}
+	for _, p := range pending {
+		if err := p.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// writeStreams writes what goes to stdout, and to pipes and devices. It may take
+// forever.
+func writeStreams(stdout io.Writer, results []result, pending []*pendingFile) error {
 	for _, r := range results {
 		if r.name == standard {
-			if _, err := io.Copy(stdout, bytes.NewReader(r.data)); err != nil {
+			if _, err := stdout.Write(r.data); err != nil {
 				return err
 			}
 		}
 	}
 	for _, p := range pending {
-		if err := p.commit(); err != nil {
-			return err
+		if p.temp == "" {
+			if err := os.WriteFile(p.target, p.direct, 0); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -238,7 +271,7 @@ func fill(f *os.File, data []byte, old fs.FileInfo) error {
 
 func (p *pendingFile) commit() error {
 	if p.temp == "" {
-		return os.WriteFile(p.target, p.direct, 0)
+		return nil
 	}
 	return os.Rename(p.temp, p.target)
 }

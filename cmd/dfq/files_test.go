@@ -6,9 +6,13 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -113,6 +117,84 @@ func TestWriteResultsAllOrNone(t *testing.T) {
 			}
 			if d := cmp.Diff(map[string]string{"model": "before"}, contents(t, dir)); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// blockedWriter says when it is written to, and does not return before it is let.
+type blockedWriter struct{ reached, release chan struct{} }
+
+func (w blockedWriter) Write(p []byte) (int, error) {
+	close(w.reached)
+	<-w.release
+	return len(p), nil
+}
+
+// TestWriteResultsSignals: signals end a write that takes forever, to stdout or
+// to a pipe that nobody opens, and leave nothing. One that is ignored stays so.
+func TestWriteResultsSignals(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		signal  os.Signal
+		pipe    bool
+		ignored bool
+	}{
+		{"interrupt", os.Interrupt, false, false},
+		{"terminate", syscall.SIGTERM, false, false},
+		{"hang up", syscall.SIGHUP, false, false},
+		{"hang up without a reader", syscall.SIGHUP, true, false},
+		{"hang up under nohup", syscall.SIGHUP, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			w := blockedWriter{make(chan struct{}), make(chan struct{})}
+			results := []result{{filepath.Join(dir, "report"), []byte("new")}, {standard, []byte("new")}}
+			if c.pipe {
+				results[1].name = filepath.Join(t.TempDir(), "pipe")
+				if err := exec.Command("mkfifo", results[1].name).Run(); err != nil {
+					t.Skip("no named pipes here: ", err)
+				}
+				go func() { // soon after the other file is there
+					for len(contents(t, dir)) == 0 {
+						time.Sleep(time.Millisecond)
+					}
+					time.Sleep(100 * time.Millisecond)
+					close(w.reached)
+				}()
+			}
+			defer signal.Reset(c.signal)
+			if c.ignored {
+				signal.Ignore(c.signal)
+			} else {
+				signal.Notify(make(chan os.Signal, 1), c.signal) // the test may run under nohup, and goes on if it fails
+			}
+			done := make(chan error, 1)
+			go func() { done <- writeResults(context.Background(), w, results...) }()
+			<-w.reached
+			if err := self.Signal(c.signal); err != nil {
+				t.Skip("no such signal here: ", err)
+			}
+			want := map[string]string{}
+			if c.ignored {
+				time.Sleep(50 * time.Millisecond)
+				close(w.release)
+				want["report"] = "new"
+			}
+			select {
+			case err := <-done:
+				if (err == nil) != c.ignored {
+					t.Errorf("error %v", err)
+				}
+				if d := cmp.Diff(want, contents(t, dir)); d != "" {
+					t.Error(d)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("the write goes on")
 			}
 		})
 	}
