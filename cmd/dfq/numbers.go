@@ -83,8 +83,12 @@ func loadNumbers(path string, t *tflite.Tensor) ([]float32, error) {
 			return nil, err
 		}
 	}
-	if n, err := a.samplesOf(t); err != nil || n != 1 {
-		return nil, errors.Join(err, a.misfit(t))
+	n, err := a.samplesOf(t)
+	if err != nil {
+		return nil, err
+	}
+	if n != 1 {
+		return nil, a.misfit(t)
 	}
 	return a.values(0, t.Len())
 }
