@@ -22,8 +22,9 @@ import (
 // standard names stdin or stdout in place of a file.
 const standard = "-"
 
-// maxModel is the largest file that is read: offsets in a FlatBuffer have 31
-// bits.
+// maxModel is the largest file that is read. The format goes beyond, with buffers
+// behind the FlatBuffer, but a conversion runs float graphs as large as the file,
+// which are written as one FlatBuffer, and that has 31 bits for an offset.
 const maxModel = 1<<31 - 1
 
 // modelFile is a model and the bytes it came from.
@@ -104,7 +105,7 @@ func (f *modelFile) readFile(name string) (err error) {
 	return err
 }
 
-var errTooLarge = errors.New("larger than the 2 GiB that a model can have")
+var errTooLarge = errors.New("larger than 2 GiB, which is the most that dfq reads")
 
 // readAll reads a model to its end. It stops after the first bytes of what is
 // no model: a stream may have no end.

@@ -211,6 +211,18 @@ func TestWriteResultsToReadOnly(t *testing.T) {
 	}
 }
 
+// TestReadLarge: the limit is dfq's own, and said to be.
+func TestReadLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.tflite")
+	put(t, path, "", 0o666)
+	if err := os.Truncate(path, 1<<31); err != nil {
+		t.Skip("no file of that size here: ", err)
+	}
+	if _, err := readModel(path, nil); err == nil || err.Error() != path+": larger than 2 GiB, which is the most that dfq reads" {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestReadEndless reads what never ends and is no model.
 func TestReadEndless(t *testing.T) {
 	if _, err := readModel(standard, endless{}); err == nil {
