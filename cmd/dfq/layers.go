@@ -47,7 +47,7 @@ func (l *layers) text() []byte {
 	}
 	harm := slices.Clone(l.Worst)
 	slices.SortStableFunc(harm, func(a, b dfq.LayerDiff) int { return cmp.Compare(a.Outputs, b.Outputs) })
-	harm = harm[:min(mostHarm, len(rows))]
+	harm = harm[:min(mostHarm, len(harm))]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "the worst %d of %d layers that both models have, on %d samples\n\n", len(rows), len(l.Worst), l.Samples)
 	layerTable(&b, rows)
