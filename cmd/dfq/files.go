@@ -105,7 +105,7 @@ func (f *modelFile) readFile(name string) (err error) {
 	return err
 }
 
-var errTooLarge = errors.New("larger than 2 GiB, which is the most that dfq reads")
+var errTooLarge = errors.New("too large, dfq reads files below 2 GiB")
 
 // readAll reads a model to its end. It stops after the first bytes of what is
 // no model: a stream may have no end.

@@ -218,7 +218,7 @@ func TestReadLarge(t *testing.T) {
 	if err := os.Truncate(path, 1<<31); err != nil {
 		t.Skip("no file of that size here: ", err)
 	}
-	if _, err := readModel(path, nil); err == nil || err.Error() != path+": larger than 2 GiB, which is the most that dfq reads" {
+	if _, err := readModel(path, nil); err == nil || err.Error() != path+": too large, dfq reads files below 2 GiB" {
 		t.Errorf("error %v", err)
 	}
 }
