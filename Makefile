@@ -81,8 +81,10 @@ bench: setup
 # the end of the time may be reported as a failure (go.dev/issue/75804); a real one
 # left its input in testdata, where the second command finds it.
 test-fuzz:
-	@for pkg in $$(go list ./...); do \
-		for f in $$(CGO_ENABLED=0 go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
+	@pkgs=$$(go list ./...) || exit 1; \
+	for pkg in $$pkgs; do \
+		list=$$(CGO_ENABLED=0 go test -list '^Fuzz' "$$pkg") || { echo "$$list"; exit 1; }; \
+		for f in $$(echo "$$list" | grep '^Fuzz'); do \
 			echo "go test -fuzz $$f -fuzztime $(FUZZTIME) $$pkg"; \
 			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$pkg" || \
 			CGO_ENABLED=0 go test -count 1 -run "^$$f\$$" "$$pkg" || exit 1; \
