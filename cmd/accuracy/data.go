@@ -53,16 +53,20 @@ func labelled(dir string) (files []string, classes []int, err error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	for s.Scan() {
 		fields := strings.Fields(s.Text())
 		if len(fields) < 2 {
 			continue
 		}
 		c, err := strconv.Atoi(fields[1])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		files, classes = append(files, filepath.Join(dir, fields[0])), append(classes, c)
+	}
+	if err := s.Err(); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return files, classes, nil
 }

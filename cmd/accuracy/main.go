@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,11 +99,28 @@ var (
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
+	if err := run(); err != nil {
+		log.Fatalf("accuracy: %v", err)
+	}
+}
+
+func run() error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q: there are flags only", flag.Arg(0))
+	}
+	names, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-models: %w", err)
+	}
 	if *byTarget {
-		if err := printTargets(); err != nil {
-			log.Fatal(err)
-		}
-		return
+		return printTargets(names)
+	}
+	stepNames, err := regexp.Compile(*step)
+	if err != nil {
+		return fmt.Errorf("-step: %w", err)
+	}
+	if !slices.Contains([]string{"even", "odd", "all"}, *score) {
+		return fmt.Errorf("-score %q: it is even, odd or all", *score)
 	}
 	if *ofStatistics {
 		fmt.Println("| model | inputs | range 10 % | median | 90 % | mean 10 % | median | 90 % | deviation 10 % | median | 90 % |")
@@ -110,14 +128,24 @@ func main() {
 	} else {
 		printHeader()
 	}
+	measured, failed := 0, 0
 	for _, m := range models {
-		if ok, err := regexp.MatchString(*only, m.name); err != nil || !ok {
+		if !names.MatchString(m.name) {
 			continue
 		}
-		if err := m.measure(); err != nil {
+		measured++
+		if err := m.measure(stepNames); err != nil {
 			log.Printf("%s: %v", m.name, err)
+			failed++
 		}
 	}
+	if measured == 0 {
+		return fmt.Errorf("-models %q matches none of the table's models", *only)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d models failed", failed, measured)
+	}
+	return nil
 }
 
 func printHeader() {
@@ -138,7 +166,7 @@ func open(m *tflite.Model) (dfq.Runner, func(), error) {
 	return in.Run, in.Close, nil
 }
 
-func (m model) measure() error {
+func (m model) measure(stepNames *regexp.Regexp) error {
 	data, err := os.ReadFile(filepath.Join(*shared, "models", m.name+".tflite"))
 	if err != nil {
 		return err
@@ -151,6 +179,9 @@ func (m model) measure() error {
 	if err != nil {
 		return err
 	}
+	if all.n < 2 {
+		return fmt.Errorf("%s: %d samples, each half needs one", filepath.Join(*shared, "images", m.images), all.n)
+	}
 	if *ofStatistics {
 		return m.printStatistics(float, all)
 	}
@@ -159,13 +190,18 @@ func (m model) measure() error {
 		stride := scored.n / *limit
 		scored = scored.pick(func(i int) bool { return i%stride == 0 && i/stride < *limit })
 	}
+	rows := 0
 	for _, s := range steps {
-		if ok, err := regexp.MatchString(*step, s.name); err != nil || !ok {
+		if !stepNames.MatchString(s.name) {
 			continue
 		}
+		rows++
 		if err := m.row(float, scored, all.half("odd"), s.name, s.opts, s.calibrate); err != nil {
 			return err
 		}
+	}
+	if rows == 0 {
+		return fmt.Errorf("-step %q matches no step", *step)
 	}
 	return nil
 }
@@ -195,7 +231,9 @@ func (m model) row(float *tflite.Model, scored, held dataset, name string, opts 
 			return err
 		}
 		if *layers {
-			m.printLayers(float, int8, scored)
+			if err := m.printLayers(float, int8, scored); err != nil {
+				return err
+			}
 		}
 		if results[k], err = m.compare(float, int8, report.FloatTwin, scored); err != nil {
 			return err
@@ -247,14 +285,12 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 	return r, err
 }
 
-func (m model) printLayers(float, int8 *tflite.Model, d dataset) {
+func (m model) printLayers(float, int8 *tflite.Model, d dataset) error {
 	ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), func(i int) ([][]float32, error) { return m.sample(d, i) })
-	if err != nil {
-		log.Print(err)
-	}
 	for _, l := range ls {
 		log.Printf("%4d %-20s %6.1f dB, alone %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.Alone, l.MeanShift, l.Saturated, l.Name)
 	}
+	return err
 }
 
 // sample is input i of d as the model reads it.

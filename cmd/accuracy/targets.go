@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"dfq/dfq"
@@ -21,10 +22,15 @@ var byTarget = flag.Bool("targets", false, "print the table of models and target
 // printTargets prints, for every float model of the shared folder and every
 // target, how many ops the target takes of the file that is written for it; for
 // Ethos-U also how many Vela places on the NPU.
-func printTargets() error {
+func printTargets(names *regexp.Regexp) error {
 	files, err := filepath.Glob(filepath.Join(*shared, "models", "*.tflite"))
 	if err != nil {
 		return err
+	}
+	modelName := func(file string) string { return strings.TrimSuffix(filepath.Base(file), ".tflite") }
+	files = slices.DeleteFunc(files, func(file string) bool { return !names.MatchString(modelName(file)) })
+	if len(files) == 0 {
+		return fmt.Errorf("%s: no .tflite file that matches -models %q", filepath.Join(*shared, "models"), *only)
 	}
 	command, err := vela.Find()
 	if err != nil {
@@ -38,10 +44,7 @@ func printTargets() error {
 	}
 	fmt.Printf("| model | %s |\n|---|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".tflite")
-		if ok, err := regexp.MatchString(*only, name); err != nil || !ok {
-			continue
-		}
+		name := modelName(file)
 		cells, err := targetCells(file, command)
 		switch {
 		case errors.Is(err, dfq.ErrQuantized):
