@@ -76,17 +76,8 @@ func (j *job) unpaddedReaders(x *tflite.Tensor, uses map[*tflite.Tensor][]tflite
 
 // pads reports whether a spatial filter may see zeros beyond the border.
 func pads(op *tflite.Op) bool {
-	w := op.Inputs[1].Shape
-	if len(w) != 4 || w[1]*w[2] == 1 {
-		return false
-	}
-	switch o := op.Options.(type) {
-	case *schema.Conv2DOptionsT:
-		return o.Padding == schema.PaddingSAME
-	case *schema.DepthwiseConv2DOptionsT:
-		return o.Padding == schema.PaddingSAME
-	}
-	return true
+	w, ok := op.Window()
+	return ok && w.Kernel != [2]int{1, 1} && w.Padding == schema.PaddingSAME
 }
 
 // absorbable is c for each channel, 0 where nothing is to be had.

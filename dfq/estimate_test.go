@@ -179,9 +179,9 @@ func TestPatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		w, b := op.Inputs[1].Floats(), op.Inputs[2].Floats()
-		n := p.outH * p.outW
+		n := p.out[0] * p.out[1]
 		patches := p.somePatches(in[0], n, rand.NewPCG(1, 1))
-		size := p.kh * p.kw * p.channels
+		size := p.Kernel[0] * p.Kernel[1] * p.channels
 		for i := range n {
 			want := make([]float64, len(b))
 			for k, x := range patches[i*size : (i+1)*size] {

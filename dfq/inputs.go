@@ -349,21 +349,14 @@ func padsLikeTensorFlow(g *tflite.Graph) bool {
 	producers := g.Producers()
 	found := false
 	for _, op := range g.Ops {
-		var padding schema.Padding
-		stride := int32(1)
-		switch o := op.Options.(type) {
-		case *schema.Conv2DOptionsT:
-			padding, stride = o.Padding, o.StrideH
-		case *schema.DepthwiseConv2DOptionsT:
-			padding, stride = o.Padding, o.StrideH
-		}
-		if stride < 2 || spec(op).filter == nil {
+		w, _ := op.Window()
+		if f := spec(op).filter; f != conv && f != depthwise || w.Stride[0] < 2 {
 			continue
 		}
-		if p := producers[op.Inputs[0]]; padding == schema.PaddingVALID && p != nil && p.Code == schema.BuiltinOperatorPAD {
+		if p := producers[op.Inputs[0]]; w.Padding == schema.PaddingVALID && p != nil && p.Code == schema.BuiltinOperatorPAD {
 			return false
 		}
-		found = found || padding == schema.PaddingSAME
+		found = found || w.Padding == schema.PaddingSAME
 	}
 	return found
 }

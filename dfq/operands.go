@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"dfq/schema"
 	"dfq/tflite"
@@ -124,6 +125,9 @@ func checkOperands(op *tflite.Op) error {
 	if err := checkCount("output", op.Outputs, outputs); err != nil {
 		return err
 	}
+	if op.Code == schema.BuiltinOperatorBATCH_MATMUL {
+		return checkProducts(op)
+	}
 	return checkWindow(op)
 }
 
@@ -141,59 +145,48 @@ func checkCount(what string, have []*tflite.Tensor, want []operand) error {
 	return nil
 }
 
-// checkWindow checks the steps of a window, which are nowhere but in the options.
+// checkWindow bounds the steps of a window, which are nowhere but in the options.
 func checkWindow(op *tflite.Op) error {
-	var steps []int32
-	switch op.Code {
-	case schema.BuiltinOperatorCONV_2D:
-		if o, ok := op.Options.(*schema.Conv2DOptionsT); ok {
-			steps = []int32{o.StrideH, o.StrideW, o.DilationHFactor, o.DilationWFactor}
-		}
-	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
-		if o, ok := op.Options.(*schema.DepthwiseConv2DOptionsT); ok {
-			steps = []int32{o.StrideH, o.StrideW, o.DilationHFactor, o.DilationWFactor}
-		}
-	case schema.BuiltinOperatorTRANSPOSE_CONV:
-		if o, ok := op.Options.(*schema.TransposeConvOptionsT); ok {
-			steps = []int32{o.StrideH, o.StrideW}
-		}
-	case schema.BuiltinOperatorAVERAGE_POOL_2D, schema.BuiltinOperatorMAX_POOL_2D:
-		if o, ok := op.Options.(*schema.Pool2DOptionsT); ok {
-			steps = []int32{o.StrideH, o.StrideW, o.FilterHeight, o.FilterWidth}
-		}
-	case schema.BuiltinOperatorBATCH_MATMUL:
-		return checkProducts(op)
-	default:
+	w, ok := op.Window()
+	if !ok {
 		return nil
 	}
-	if steps == nil {
+	if op.Options == nil {
 		return errors.New("its options are missing")
+	}
+	steps := slices.Concat(w.Stride[:], w.Dilation[:])
+	pool := spec(op).filter == nil
+	if pool { // the size of a filter is that of its weights
+		steps = append(steps, w.Kernel[:]...)
 	}
 	for _, n := range steps {
 		if n < 1 || n > maxWindow {
 			return fmt.Errorf("a stride, dilation or window size of %d", n)
 		}
 	}
-	if o, ok := op.Options.(*schema.Pool2DOptionsT); ok {
-		return checkPooling(op.Inputs[0], o)
+	if pool {
+		return checkPooling(op.Inputs[0], w)
 	}
 	return nil
 }
 
 // checkPooling bounds the time that one op can take without having weights of
 // any size in the file.
-func checkPooling(in *tflite.Tensor, o *schema.Pool2DOptionsT) error {
+func checkPooling(in *tflite.Tensor, w tflite.Window) error {
 	if len(in.Shape) != 4 {
 		return nil // "check support" says so
 	}
-	each := float64(min(int(o.FilterHeight), in.Shape[1])) * float64(min(int(o.FilterWidth), in.Shape[2]))
-	if n := float64(in.Len()) / float64(o.StrideH) / float64(o.StrideW) * each; n > maxProducts {
-		return fmt.Errorf("a window of %d × %d over shape %v", o.FilterHeight, o.FilterWidth, in.Shape)
+	n := float64(in.Len())
+	for axis := range 2 {
+		n *= float64(min(w.Kernel[axis], in.Shape[1+axis])) / float64(w.Stride[axis])
+	}
+	if n > maxProducts {
+		return fmt.Errorf("a window of %d × %d over shape %v", w.Kernel[0], w.Kernel[1], in.Shape)
 	}
 	return nil
 }
 
-// checkProducts is the same for BATCH_MATMUL.
+// checkProducts does as checkPooling, for BATCH_MATMUL.
 func checkProducts(op *tflite.Op) error {
 	a, b := op.Inputs[0], op.Inputs[1]
 	if len(a.Shape) < 2 || len(b.Shape) < 2 {

@@ -8,14 +8,12 @@ import (
 	"dfq/tflite"
 )
 
-// window is how a spatial filter walks over its input.
+// window is how a spatial filter walks over its input, vertical first.
 type window struct {
-	h, w, channels     int // of the input
-	kh, kw             int
-	strideH, strideW   int
-	dilateH, dilateW   int
-	outH, outW         int
-	paddingH, paddingW int // rows and columns of zeros before
+	tflite.Window
+	in, out  [2]int // height and width
+	channels int    // of the input
+	before   [2]int // rows and columns of zeros before it
 }
 
 // patchReader is a spatial filter whose input patches are kept.
@@ -58,39 +56,32 @@ func windowOf(op *tflite.Op) (window, bool) {
 	if f != conv && f != depthwise {
 		return window{}, false
 	}
-	in, w, out := op.Inputs[0].Shape, op.Inputs[1].Shape, op.Outputs[0].Shape
-	if len(in) != 4 || len(w) != 4 || len(out) != 4 || w[1]*w[2] == 1 {
+	in, weights, out := op.Inputs[0].Shape, op.Inputs[1].Shape, op.Outputs[0].Shape
+	if len(in) != 4 || len(weights) != 4 || len(out) != 4 || weights[1]*weights[2] == 1 {
 		return window{}, false
 	}
-	p := window{h: in[1], w: in[2], channels: in[3], kh: w[1], kw: w[2], outH: out[1], outW: out[2]}
-	var padding schema.Padding
-	switch o := op.Options.(type) {
-	case *schema.Conv2DOptionsT:
-		padding = o.Padding
-		p.strideH, p.strideW, p.dilateH, p.dilateW = int(o.StrideH), int(o.StrideW), int(o.DilationHFactor), int(o.DilationWFactor)
-	case *schema.DepthwiseConv2DOptionsT:
-		padding = o.Padding
-		p.strideH, p.strideW, p.dilateH, p.dilateW = int(o.StrideH), int(o.StrideW), int(o.DilationHFactor), int(o.DilationWFactor)
+	w := window{in: [2]int(in[1:3]), out: [2]int(out[1:3]), channels: in[3]}
+	w.Window, _ = op.Window()
+	if w.Padding == schema.PaddingSAME {
+		for k := range w.before {
+			w.before[k] = max(0, (w.out[k]-1)*w.Stride[k]+(w.Kernel[k]-1)*w.Dilation[k]+1-w.in[k]) / 2
+		}
 	}
-	if padding == schema.PaddingSAME {
-		p.paddingH = max(0, (p.outH-1)*p.strideH+(p.kh-1)*p.dilateH+1-p.h) / 2
-		p.paddingW = max(0, (p.outW-1)*p.strideW+(p.kw-1)*p.dilateW+1-p.w) / 2
-	}
-	return p, true
+	return w, true
 }
 
 // somePatches copies the patches under n outputs, each as [tap][channel], zeros beyond
 // the border.
-func (p window) somePatches(v []float32, n int, random *rand.PCG) []float32 {
-	outputs := places(p.outH*p.outW, n, random)
-	size := p.kh * p.kw * p.channels
+func (w window) somePatches(v []float32, n int, random *rand.PCG) []float32 {
+	outputs, taps := places(w.out[0]*w.out[1], n, random), w.Kernel[0]*w.Kernel[1]
+	size := taps * w.channels
 	patches := make([]float32, len(outputs)*size)
 	for i, at := range outputs {
-		y0, x0 := at/p.outW*p.strideH-p.paddingH, at%p.outW*p.strideW-p.paddingW
-		for tap := range p.kh * p.kw {
-			y, x := y0+tap/p.kw*p.dilateH, x0+tap%p.kw*p.dilateW
-			if y >= 0 && y < p.h && x >= 0 && x < p.w {
-				copy(patches[i*size+tap*p.channels:][:p.channels], v[(y*p.w+x)*p.channels:])
+		y0, x0 := at/w.out[1]*w.Stride[0]-w.before[0], at%w.out[1]*w.Stride[1]-w.before[1]
+		for tap := range taps {
+			y, x := y0+tap/w.Kernel[1]*w.Dilation[0], x0+tap%w.Kernel[1]*w.Dilation[1]
+			if y >= 0 && y < w.in[0] && x >= 0 && x < w.in[1] {
+				copy(patches[i*size+tap*w.channels:][:w.channels], v[(y*w.in[1]+x)*w.channels:])
 			}
 		}
 	}
