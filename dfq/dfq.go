@@ -51,7 +51,8 @@ type Options struct {
 
 	// Calibration, if not empty, is real data in place of made-up inputs:
 	// [sample][input] of the main graph, in the real domain. Inputs have the
-	// shapes of the Sized model.
+	// shapes of the Sized model. It says nothing of the inputs' own ranges: state
+	// them in Inputs, or they are found as without data.
 	Calibration [][][]float32
 
 	Ranges RangeRule // of int8 activations
