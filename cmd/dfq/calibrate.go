@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -72,16 +71,28 @@ func (f *convertFlags) calibrationSamples(inputs []*tflite.Tensor, found []dfq.I
 	return s, true, err
 }
 
-// hasImages reports whether a path is a folder with images in it.
+// hasImages reports whether a path is a folder with images in it. A folder
+// without data of any kind is an error.
 func hasImages(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {
 		return false, err
 	}
-	entries, err := os.ReadDir(path)
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return slices.Contains(imageFiles, strings.ToLower(filepath.Ext(e.Name())))
-	}), err
+	files, err := filesIn(path, dataFiles...)
+	return slices.ContainsFunc(files, func(file string) bool { return hasExtension(file, imageFiles) }), err
+}
+
+// isData reports whether a file is the calibration data of a path, or one of the
+// files of such a folder, under whatever name.
+func isData(path, name string) bool {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	files, _ := filesIn(path, dataFiles...) // none if the path is no folder
+	return sameFile(info, path) || slices.ContainsFunc(files, func(file string) bool {
+		return sameFile(info, filepath.Join(path, file))
+	})
 }
 
 // loadAll loads every sample, as many at a time as there are processors.

@@ -299,8 +299,8 @@ func passesNamed(names []string) ([]string, error) {
 	return found, nil
 }
 
-// checkTargets refuses to write over the model that was read, to write two
-// things to one place, and to write a model to a terminal.
+// checkTargets refuses to write over the model and the calibration data, to write
+// two things to one place, and to write a model to a terminal.
 func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
 	for _, to := range []string{f.out, f.report} {
 		if to == standard {
@@ -309,6 +309,8 @@ func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
 			}
 		} else if to != "" && sameFile(in.info, to) {
 			return usagef("%s is the model itself; dfq does not write over what it reads", to)
+		} else if to != "" && f.calibrate != "" && isData(f.calibrate, to) {
+			return usagef("%s is calibration data; dfq does not write over what it reads", to)
 		}
 	}
 	if f.out == standard && isTerminal(stdout) {

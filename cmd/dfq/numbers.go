@@ -39,7 +39,7 @@ func numberSamples(path string, inputs []*tflite.Tensor) (*samples, error) {
 
 // folderSamples takes as many files in turn for a sample as there are inputs.
 func folderSamples(dir string, inputs []*tflite.Tensor) (*samples, error) {
-	files, err := filesIn(dir, ".npy", ".bin")
+	files, err := filesIn(dir, numberFiles...)
 	if err != nil {
 		return nil, err
 	}

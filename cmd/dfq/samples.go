@@ -169,8 +169,16 @@ func explainEncoding(err error) error {
 	return err
 }
 
-// imageFiles are the extensions of images that can be read.
-var imageFiles = []string{".jpg", ".jpeg", ".png"}
+// The extensions of files that can be read.
+var (
+	imageFiles  = []string{".jpg", ".jpeg", ".png"}
+	numberFiles = []string{".npy", ".bin"} // in a folder
+	dataFiles   = slices.Concat(imageFiles, numberFiles)
+)
+
+func hasExtension(file string, extensions []string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(file)))
+}
 
 // filesIn lists the files of a folder that have one of the extensions, in the
 // order of their names.
@@ -181,7 +189,7 @@ func filesIn(dir string, extensions ...string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && slices.Contains(extensions, strings.ToLower(filepath.Ext(e.Name()))) {
+		if !e.IsDir() && hasExtension(e.Name(), extensions) {
 			names = append(names, e.Name())
 		}
 	}
