@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"dfq/dfq"
 	"dfq/tflite"
+	"dfq/tflite/target"
 	build "dfq/tflite/tflitetest"
 )
 
@@ -68,6 +70,26 @@ func TestLabelled(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "labels.txt"), []byte("a.png 1\n"+strings.Repeat("b", 1<<17)), 0o666))
 	if _, _, err := labelled(dir); err == nil || !strings.Contains(err.Error(), "labels.txt: ") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestTaken: an op counts as taken by the rule of the lint, and once.
+func TestTaken(t *testing.T) {
+	found := func(name string, op int, s target.Severity) target.Finding {
+		return target.Finding{Target: name, Op: op, Severity: s}
+	}
+	for _, c := range []struct {
+		lint   []target.Finding
+		cell   string
+		warned bool
+	}{
+		{nil, "all", false},
+		{[]target.Finding{found("tflm", 0, target.Error), found("tflm", 0, target.Error), found("tflm", 1, target.Warning)}, "3/4", true},
+		{[]target.Finding{found("xnnpack", 0, target.Note), found("xnnpack", 1, target.Warning)}, "2/4", true},
+	} {
+		if cell, warned := taken(&dfq.Report{Ops: 4, Lint: c.lint}); cell != c.cell || warned != c.warned {
+			t.Errorf("%v: %s and %t, not %s and %t", c.lint, cell, warned, c.cell, c.warned)
+		}
 	}
 }
 

@@ -86,14 +86,12 @@ func targetCells(file string, command []string) ([]string, error) {
 	return cells, nil
 }
 
-// taken says how many ops have neither error nor note, and whether any has a
-// warning.
+// taken says how many ops the target takes, and whether any has a warning.
 func taken(r *dfq.Report) (cell string, warned bool) {
 	elsewhere := map[[2]int]bool{}
 	for _, f := range r.Lint {
-		if f.Severity == target.Warning {
-			warned = true
-		} else {
+		warned = warned || f.Severity == target.Warning
+		if f.Refused() {
 			elsewhere[[2]int{f.Graph, f.Op}] = true
 		}
 	}

@@ -110,12 +110,12 @@ func lintOf(name string, found []target.Finding) lintResult {
 	return r
 }
 
-// refused counts the ops that the target will not take, and names their
-// operators in the order of the file.
+// refused counts the ops that the target does not take, and names their operators
+// in the order of the file.
 func (r *lintResult) refused() (n int, names []string) {
 	ops := map[[2]int]bool{}
 	for _, f := range r.Findings {
-		if f.Severity == target.Error {
+		if f.Refused() {
 			ops[[2]int{f.Graph, f.Op}] = true
 			if !slices.Contains(names, f.Name) {
 				names = append(names, f.Name)
@@ -179,9 +179,12 @@ func (r *lintResult) text(w io.Writer) {
 			}
 		}
 	}
-	if r.Errors+r.Warnings > 0 {
+	switch {
+	case r.Errors+r.Warnings > 0:
 		fmt.Fprintf(w, "%s: errors %d, warnings %d, notes %d\n", r.Title, r.Errors, r.Warnings, r.Notes)
-	} else {
+	case r.Notes > 0:
+		fmt.Fprintf(w, "%s takes the model, but not all of its ops\n", r.Title)
+	default:
 		fmt.Fprintf(w, "%s takes the model as it is\n", r.Title)
 	}
 	r.notes(w)

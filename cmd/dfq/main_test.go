@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 // classifier as model.tflite, its images and labels in digits/, and two samples
 // that rise from -1 to 1 in numbers.npy; besides batchnorm.tflite with unfolded
 // batch norms, open.tflite, whose images are of any size, several.tflite with two
-// signatures and a graph of neither, and number.tflite, whose answer is one number,
-// with its negative in negative.tflite.
+// signatures and a graph of neither, softmax.tflite with a SOFTMAX, and
+// number.tflite, whose answer is one number, with its negative in negative.tflite.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 				os.WriteFile(filepath.Join(env.WorkDir, "numbers.npy"), npyOf("<f4", "(2, 32, 32, 1)", ramp), 0o666),
 				writeModel(filepath.Join(env.WorkDir, "open.tflite"), openModel()),
 				writeModel(filepath.Join(env.WorkDir, "several.tflite"), severalGraphs()),
+				writeModel(filepath.Join(env.WorkDir, "softmax.tflite"), build.Chain(build.Input(1, 4), build.Dense(3), build.Softmax())),
 				writeModel(filepath.Join(env.WorkDir, "number.tflite"), build.Chain(build.Input(1, 4), build.Dense(1))),
 				writeModel(filepath.Join(env.WorkDir, "negative.tflite"), build.Chain(build.Input(1, 4), build.Dense(1), build.Unary(schema.BuiltinOperatorNEG, nil))),
 				copyFile(filepath.Join(env.WorkDir, "model.tflite"), filepath.Join("..", "..", "testdata", "digits.tflite")),

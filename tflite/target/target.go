@@ -57,6 +57,10 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: op %d %s %q: %s: %s", f.Severity, f.Op, f.Name, f.Tensor, f.Rule, f.Fault)
 }
 
+// Refused reports whether the target does not take the op, be it that it fails or
+// that others run it. Of warnings only those of XNNPACK say so.
+func (f Finding) Refused() bool { return f.Severity != Warning || f.Target == xnnpack.name }
+
 // target is a consumer of .tflite files.
 type target struct {
 	name   string

@@ -170,6 +170,22 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRefused: errors and notes are of ops that the target does not take, and so
+// are warnings of XNNPACK.
+func TestRefused(t *testing.T) {
+	for _, r := range rules {
+		found, err := target.Lint(model(r.broken), r.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if want := f.Severity != target.Warning || r.target == "xnnpack"; f.Refused() != want {
+				t.Errorf("%s: refused %t: %s", r.target, f.Refused(), f)
+			}
+		}
+	}
+}
+
 // Ops of the table that are not of other tests' use.
 
 func custom(name string) *tflite.Op {
