@@ -36,6 +36,16 @@ func (l *links) next(op *tflite.Op) *tflite.Op {
 	return nil
 }
 
+// unpacked reports whether t is a constant of FLOAT16 in float32.
+func (l *links) unpacked(t *tflite.Tensor) bool {
+	op := l.producers[t]
+	if op == nil || op.Code != schema.BuiltinOperatorDEQUANTIZE || len(op.Inputs) == 0 {
+		return false
+	}
+	packed := op.Inputs[0]
+	return packed != nil && packed.Constant() && packed.Type == schema.TensorTypeFLOAT16
+}
+
 // onlyShapes reports whether all that op makes are shapes for RESHAPEs that are
 // taken, and operands of ops that are dropped.
 func (l *links) onlyShapes(op *tflite.Op, taken, dropped map[*tflite.Op]bool) bool {

@@ -281,7 +281,7 @@ func (l *linter) activation() {
 
 func (l *linter) operands() {
 	for _, i := range l.row.constant {
-		if t := l.op.input(i); t != nil && !t.Constant() {
+		if t := l.op.input(i); t != nil && !t.Constant() && !(l.target.unpacks && l.op.around.unpacked(t)) {
 			l.errorf("constant operand", "fix the model's input shape, so that the operand can be computed beforehand", t, "input %d must be a constant", i)
 		}
 	}

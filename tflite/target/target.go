@@ -80,6 +80,10 @@ type target struct {
 	broken        Severity // of a broken field of a row; 0: Error
 	missingAdvice string
 
+	// unpacks: the target computes constants of FLOAT16 in float32 beforehand, so
+	// that the DEQUANTIZE of one is a constant to it.
+	unpacks bool
+
 	fixedBatch bool // shapes are best known in whole, the first dimension as well
 
 	// dropsShapes: the target takes the shape of a tensor from the file, not

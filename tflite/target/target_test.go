@@ -170,6 +170,23 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestUnpacked: to XNNPACK weights of FLOAT16 are constants, behind their
+// DEQUANTIZE, but not behind one of computed values.
+func TestUnpacked(t *testing.T) {
+	for _, c := range []struct {
+		data []byte
+		want int
+	}{{make([]byte, 2*3*4), 0}, {nil, 1}} {
+		packed := &tflite.Tensor{Type: schema.TensorTypeFLOAT16, Shape: []int{3, 4}, Data: c.data}
+		o := typed(dense(1, 4, 3), schema.TensorTypeFLOAT32)
+		o.Inputs[1].Type, o.Inputs[1].Quant, o.Inputs[1].Data = schema.TensorTypeFLOAT32, nil, nil
+		found, err := target.Lint(model(op(schema.BuiltinOperatorDEQUANTIZE, 3, nil, o.Inputs[1], packed), o), "xnnpack")
+		if err != nil || len(found) != c.want {
+			t.Errorf("%d bytes: %v, %v", len(c.data), found, err)
+		}
+	}
+}
+
 // TestRefused: errors and notes are of ops that the target does not take, and so
 // are warnings of XNNPACK.
 func TestRefused(t *testing.T) {

@@ -16,6 +16,7 @@ var xnnpack = &target{
 	title:         "XNNPACK",
 	source:        "google-ai-edge/LiteRT: tflite/delegates/xnnpack/xnnpack_delegate.cc",
 	release:       presumed,
+	unpacks:       true,
 	missing:       Note,
 	broken:        Note,
 	missingAdvice: "nothing to do, the runtime's own kernels run them",
