@@ -40,6 +40,7 @@ type convertFlags struct {
 	allowFloat  bool
 	seed        uint64
 	printAfter  []string
+	unprinted   []string // of printAfter: passes that have not run so far
 	quiet       bool
 }
 
@@ -149,6 +150,9 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	bar.clear()
 	if err != nil {
 		return explain(in.name, err)
+	}
+	for _, pass := range f.unprinted {
+		fmt.Fprintf(stderr, "dfq: warning: --print-after %q: the pass did not run; it runs %s\n", pass, runsOnly[pass])
 	}
 	real.note(report)
 	said := lintOf(f.target, report.Lint)
@@ -269,13 +273,30 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		if f.out == standard || f.report == standard {
 			to = stderr
 		}
+		if !slices.Contains(f.printAfter, everyPass) {
+			f.unprinted = slices.Clone(wanted)
+		}
 		opts.Trace = func(pass string, m *tflite.Model) {
+			f.unprinted = slices.DeleteFunc(f.unprinted, func(name string) bool { return name == pass })
 			if slices.Contains(wanted, pass) {
 				fmt.Fprintf(to, "== after %q\n%s\n", pass, m)
 			}
 		}
 	}
 	return opts, nil
+}
+
+// runsOnly says with which flags passes run that not all conversions have.
+var runsOnly = map[string]string{
+	"relax relu6":         "with --relax-relu6",
+	"absorb bias":         "with --absorb",
+	"equalize":            "with --per-tensor, or a --target that needs it, without --no-equalize",
+	"fill ranges":         "without --per-tensor, --no-equalize and --activations int16",
+	"double channels":     "without --no-equalize and --activations int16",
+	"average by mean":     "without --no-equalize and --activations int16",
+	"correct biases":      "without --no-correct",
+	"correct empirically": "with --thorough, without --no-correct",
+	"fit target":          "with --target",
 }
 
 // everyPass stands for all names of passes.
