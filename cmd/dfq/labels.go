@@ -11,9 +11,9 @@ import (
 	"dfq/tflite"
 )
 
-// readLabels reads lines of a file's name and its class, separated by blanks,
-// tabs or commas; what follows on the line, such as the class's name, is not
-// read. Empty lines and lines that begin with # are none.
+// readLabels reads lines of a file's name and its class, separated by tabs, or in
+// a line without tabs by blanks or commas; what follows on the line, such as the
+// class's name, is not read. Empty lines and lines that begin with # are none.
 func readLabels(path string) (map[string]int, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -23,19 +23,28 @@ func readLabels(path string) (map[string]int, error) {
 	classes := map[string]int{}
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+		line := lines.Text()
+		if n == 1 {
+			line = strings.TrimPrefix(line, "\ufeff") // by which some editors mark UTF-8
+		}
+		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' })
+		separators := " ,"
+		if strings.Contains(line, "\t") {
+			separators = "\t"
+		}
+		fields := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(separators, r) })
 		if len(fields) < 2 {
 			return nil, fmt.Errorf("%s:%d: %q is not \"file class\"", path, n, line)
 		}
-		class, err := strconv.Atoi(fields[1])
+		class, err := strconv.Atoi(strings.TrimSpace(fields[1]))
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: class %q is not a number", path, n, fields[1])
+			return nil, hintedError{fmt.Errorf("%s:%d: class %q is not a number", path, n, fields[1]),
+				"a tab sets the class off from a file's name that has blanks or commas"}
 		}
-		name := filepath.Base(fields[0])
+		name := filepath.Base(strings.TrimSpace(fields[0]))
 		if old, twice := classes[name]; twice && old != class {
 			return nil, fmt.Errorf("%s:%d: %q has two classes, %d and %d", path, n, name, old, class)
 		}

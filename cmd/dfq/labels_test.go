@@ -22,12 +22,15 @@ func labelsFile(t *testing.T, text string) string {
 }
 
 func TestReadLabels(t *testing.T) {
-	got, err := readLabels(labelsFile(t, "# comment\na.jpg 3 great_white_shark\r\n\n  b.jpg\t0\nfolder/c.png,12,\"a, b\"\n"))
+	got, err := readLabels(labelsFile(t, "\ufeff# comment\na.jpg 3 great_white_shark\r\n\n  b.jpg\t0\nfolder/c.png,12,\"a, b\"\nd 1, e.png \t 7\tf\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]int{"a.jpg": 3, "b.jpg": 0, "c.png": 12}, got); d != "" {
+	if d := cmp.Diff(map[string]int{"a.jpg": 3, "b.jpg": 0, "c.png": 12, "d 1, e.png": 7}, got); d != "" {
 		t.Error(d)
+	}
+	if got, err := readLabels(labelsFile(t, "\ufeffa.jpg 3\r\n")); err != nil || got["a.jpg"] != 3 {
+		t.Errorf("behind a byte order mark: %v, %v", got, err)
 	}
 	for text, say := range map[string]string{
 		"a.jpg\n":            `labels.txt:1: "a.jpg" is not`,

@@ -60,8 +60,9 @@ folder, in the order of their names, for a model with several inputs as many in
 turn for each sample; or one .npy or .npz file whose arrays hold all samples
 along a first axis.
 
-Labels are lines "file class name"; the name is optional. An image without one
-is an error. Samples of one .npy or .npz file are named 0, 1, 2 and so on.
+Labels are lines "file class name"; the name is optional. In a line with tabs these
+alone separate, for files with blanks in their names. An image without a label is
+an error. Samples of one .npy or .npz file are named 0, 1, 2 and so on.
 
 --layers compares inside: every activation of the INT8 model that is one of the
 float model as well, on up to 32 of the samples, worst first. What lies between
