@@ -1,6 +1,6 @@
 // Command dfq turns a float .tflite model into a fully INT8 one without any
-// data, checks the result in the TensorFlow Lite interpreter, and shows what is
-// in a model.
+// data, checks the result in the TensorFlow Lite interpreter, shows what is in a
+// model, and tells what runtimes and NPUs take of it.
 //
 // Manners: models and tables go to stdout or a file, words to stderr, as
 // "dfq: …" and "dfq: hint: …". A file is replaced as a whole or not at all. The
@@ -74,12 +74,14 @@ func newRoot() *cobra.Command {
 		Short: "Data-Free Quantization of TensorFlow Lite models",
 		Long: `dfq turns a float .tflite model into a fully INT8 one without any data
 (Data-Free Quantization), checks it against the float model in the
-TensorFlow Lite interpreter, and shows what is in a model.
+TensorFlow Lite interpreter, shows what is in a model, and tells what runtimes
+and NPUs take of it.
 
 Exit codes: 0 done, 1 failed or below a stated bar, 2 wrong usage.`,
 		Example: `  dfq convert model.tflite
   dfq verify model.tflite model_int8.tflite
-  dfq inspect model_int8.tflite`,
+  dfq inspect model_int8.tflite
+  dfq lint model_int8.tflite --target all`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -87,13 +89,41 @@ Exit codes: 0 done, 1 failed or below a stated bar, 2 wrong usage.`,
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q", args[0])
 			}
-			return errors.New("a command is missing: convert, verify or inspect")
+			return errors.New("a command is missing: convert, verify, inspect or lint")
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args lets nothing through
 	}
 	root.SetVersionTemplate("dfq {{.Version}}\n")
 	root.AddCommand(newConvert(), newVerify(), newInspect(), newLint(), newVersion())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = knownCommand
+		case "completion":
+			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknownShell
+		}
+	}
 	return root
+}
+
+// unknownShell is for completions of a shell that is not one of the subcommands.
+func unknownShell(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("completion needs a shell: bash, zsh, fish or powershell")
+	}
+	return usagef("completion %q: it is bash, zsh, fish or powershell", args[0])
+}
+
+// knownCommand refuses a command to help with that is none; cobra would show the
+// help of the program.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	_, rest, err := cmd.Root().Find(args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("unknown command %q", rest[0])
+	}
+	return err
 }
 
 // markStart returns a flag that is set as soon as a subcommand begins. An error
@@ -102,6 +132,9 @@ func markStart(root *cobra.Command) *bool {
 	started := new(bool)
 	for _, cmd := range root.Commands() {
 		act := cmd.RunE
+		if act == nil {
+			continue // help, which cannot fail any more
+		}
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := noneEmpty(cmd.Flags()); err != nil {
 				return err

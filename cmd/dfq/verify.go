@@ -213,6 +213,8 @@ func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) erro
 		return usagef("--labels needs --images or --inputs")
 	case given("label-offset") && f.labels == "":
 		return usagef("--label-offset needs --labels")
+	case f.inputs != "" && (given("input-range") || given("mean") || given("std")):
+		return usagef("--input-range, --mean and --std are for images and made-up inputs; those of --inputs are taken as they are")
 	case given("crop") && f.images == "":
 		return usagef("--crop needs --images")
 	case !goodCrop(f.crop):
