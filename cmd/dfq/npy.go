@@ -82,8 +82,11 @@ func readNpy(r io.ReaderAt, size int64) (*array, error) {
 		return nil, errors.New("its header names no type or shape")
 	}
 	a := &array{kind: string(kind[1]), data: r, start: int64(start + length), size: size}
-	if npyTypes[a.kind].size == 0 || npyFortran.Match(header) {
+	switch {
+	case npyTypes[a.kind].size == 0:
 		return nil, fmt.Errorf("it holds %q; save numpy.ascontiguousarray(a, 'float32')", kind[1])
+	case npyFortran.Match(header):
+		return nil, errors.New("it is in Fortran order; save numpy.ascontiguousarray(a)")
 	}
 	for _, s := range strings.FieldsFunc(string(dims[1]), func(r rune) bool { return r < '0' || r > '9' }) {
 		n, err := strconv.Atoi(s)
@@ -116,10 +119,15 @@ func (a *array) samplesOf(t *tflite.Tensor) (int, error) {
 }
 
 func (a *array) misfit(t *tflite.Tensor) error {
-	return fmt.Errorf("its shape is %v, that of input %q %v", a.shape, t.Name, t.Shape)
+	one := t.Shape
+	if len(one) > 0 && one[0] == 1 {
+		one = one[1:]
+	}
+	all := strings.Replace(fmt.Sprint(one), "[", "[N ", 1)
+	return fmt.Errorf("its shape is %v, that of input %q %v; N samples have %s", a.shape, t.Name, t.Shape, all)
 }
 
-// values reads sample i of n numbers.
+// values reads sample i of n numbers. An error counts them from the array's first.
 func (a *array) values(i, n int) ([]float32, error) {
 	kind := npyTypes[a.kind]
 	data := make([]byte, n*kind.size)
@@ -130,7 +138,7 @@ func (a *array) values(i, n int) ([]float32, error) {
 	for k := range values {
 		v := float32(kind.get(data[k*kind.size:]))
 		if !finite(float64(v)) {
-			return nil, fmt.Errorf("number %d is %v", k, v)
+			return nil, fmt.Errorf("number %d is %v", i*n+k, v)
 		}
 		values[k] = v
 	}

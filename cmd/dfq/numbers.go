@@ -34,6 +34,14 @@ func numberSamples(path string, inputs []*tflite.Tensor) (*samples, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.what = fmt.Sprintf("%d inputs of %s", s.n, path)
+	load := s.load
+	s.load = func(i int) ([][]float32, error) {
+		values, err := load(i)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		return values, err
+	}
 	return s, nil
 }
 
@@ -78,6 +86,9 @@ func loadNumbers(path string, t *tflite.Tensor) ([]float32, error) {
 		return nil, err
 	}
 	a := &array{kind: "<f4", shape: t.Shape, data: file, size: info.Size()}
+	if want := 4 * int64(t.Len()); hasExtension(path, numberFiles[1:]) && a.size != want {
+		return nil, fmt.Errorf("%d bytes, input %q of shape %v takes %d: a .bin file holds it as float32", a.size, t.Name, t.Shape, want)
+	}
 	if strings.EqualFold(filepath.Ext(path), ".npy") {
 		if a, err = readNpy(file, info.Size()); err != nil {
 			return nil, err
@@ -88,7 +99,7 @@ func loadNumbers(path string, t *tflite.Tensor) ([]float32, error) {
 		return nil, err
 	}
 	if n != 1 {
-		return nil, a.misfit(t)
+		return nil, fmt.Errorf("it holds %d samples of input %q, each file of a folder holds one; name the file itself", n, t.Name)
 	}
 	return a.values(0, t.Len())
 }
@@ -114,7 +125,7 @@ func arraySamples(arrays []*array, inputs []*tflite.Tensor) (*samples, error) {
 		for k, t := range inputs {
 			var err error
 			if values[k], err = arrays[k].values(i, t.Len()); err != nil {
-				return nil, fmt.Errorf("sample %d of input %q: %w", i, t.Name, err)
+				return nil, fmt.Errorf("input %q: %w", t.Name, err)
 			}
 		}
 		return values, nil

@@ -51,17 +51,17 @@ func TestLoadNumbers(t *testing.T) {
 		{"version2.npy", npy(2, header, values...), ""},
 		{"squeezed.NPY", npy(1, strings.Replace(header, "(1, 2, 3)", "(2, 3)", 1), values...), ""},
 		{"a.bin", raw, ""},
-		{"short.bin", raw[:23], "take 23 bytes"},
-		{"long.bin", append(bytes.Clone(raw), 0), "take 25 bytes"},
+		{"short.bin", raw[:23], `23 bytes, input "x" of shape [2 1 3] takes 24: a .bin file holds it as float32`},
+		{"long.bin", append(bytes.Clone(raw), 0), "25 bytes, "},
 		{"short.npy", npy(1, header, values[:5]...), "take 20 bytes"},
 		{"long.npy", npy(1, header, append(values, 7)...), "take 28 bytes"},
-		{"turned.npy", npy(1, strings.Replace(header, "(1, 2, 3)", "(3, 2)", 1), values...), "shape is [3 2]"},
-		{"two.npy", npy(1, strings.Replace(header, "(1, 2, 3)", "(2, 2, 3)", 1), append(values, values...)...), "shape is [2 2 3]"},
+		{"turned.npy", npy(1, strings.Replace(header, "(1, 2, 3)", "(3, 2)", 1), values...), `shape is [3 2], that of input "x" [2 1 3]; N samples have [N 2 1 3]`},
+		{"two.npy", npy(1, strings.Replace(header, "(1, 2, 3)", "(2, 2, 3)", 1), append(values, values...)...), `holds 2 samples of input "x", each file of a folder holds one`},
 		{"complex.npy", npy(1, strings.Replace(header, "<f4", "<c8", 1), values...), `holds "<c8"`},
 		{"big_endian.npy", npy(1, strings.Replace(header, "<f4", ">f4", 1), values...), `holds ">f4"`},
 		{"nan.npy", npy(1, header, 1, 2, 3, 4, float32(math.NaN()), 6), "number 4 is NaN"},
 		{"inf.bin", bytes.Repeat([]byte{0, 0, 0x80, 0xff}, 6), "number 0 is -Inf"},
-		{"fortran.npy", npy(1, strings.Replace(header, "False", "True", 1), values...), "ascontiguousarray"},
+		{"fortran.npy", npy(1, strings.Replace(header, "False", "True", 1), values...), "it is in Fortran order; save numpy.ascontiguousarray(a)"},
 		{"headless.npy", npy(1, "{}", values...), "no type or shape"},
 		{"cut.npy", npy(1, header)[:50], "inside its header"},
 		{"raw.npy", raw, "not a .npy"},
@@ -191,7 +191,7 @@ func TestArrays(t *testing.T) {
 		{"order.npz", zipOf(t, []string{"x.npy", "y.npy"}, a, b), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
 		{"names.npz", zipOf(t, []string{"b.npy", "notes", "a.npy"}, b, nil, a), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
 		{"spare.npz", zipOf(t, []string{"c.npy", "a.npy"}, []byte("no array"), a), inputs[:1], [][][]float32{{{1, 2}}, {{3, 4}}, {{5, 6}}}, ""},
-		{"turned.npz", zipOf(t, []string{"b.npy", "a.npy"}, a, b), inputs, nil, `"a.npy": its shape is [3 1], that of input "a" [1 2]`},
+		{"turned.npz", zipOf(t, []string{"b.npy", "a.npy"}, a, b), inputs, nil, `"a.npy": its shape is [3 1], that of input "a" [1 2]; N samples have [N 2]`},
 		{"flipped.npz", flipped, inputs[:1], nil, `"a.npy": zip: checksum error`},
 		{"few.npz", zipOf(t, []string{"a.npy"}, a), inputs, nil, "1 arrays, the model has 2 inputs"},
 		{"uneven.npz", zipOf(t, []string{"a.npy", "b.npy"}, a, npyOf("<f4", "(2, 1)", []float32{7, 8})), inputs, nil, `3 samples of input "a", but 2 of "b"`},
@@ -220,6 +220,21 @@ func TestArrays(t *testing.T) {
 		if d := cmp.Diff(c.want, got); d != "" || err != nil {
 			t.Errorf("%s: %v %s", c.name, err, d)
 		}
+	}
+}
+
+// TestNotFinite: the error names the file, the input and the number, once each.
+func TestNotFinite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nan.npy")
+	if err := os.WriteFile(path, npyOf("<f4", "(2, 2)", []float32{1, 2, 3, float32(math.NaN())}), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s, err := numberSamples(path, []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.load(1); err == nil || err.Error() != path+`: input "a": number 3 is NaN` {
+		t.Error(err)
 	}
 }
 
