@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
+
 	"dfq/dfq"
 	"dfq/tflite"
 	"dfq/tflite/interp"
+	"dfq/tflite/target"
 )
 
 // fastest is the interpreter that conversions run float graphs on: TensorFlow
@@ -26,11 +29,36 @@ func asRead(files ...*modelFile) dfq.Interpreter {
 	return func(m *tflite.Model) (dfq.Runner, func(), error) {
 		for _, f := range files {
 			if f.model == m {
-				return open(f.data)
+				return f.open()
 			}
 		}
 		panic("a model that was not read from a file")
 	}
+}
+
+// open opens the file in the interpreter. Errors, those of runs as well, name it.
+func (f *modelFile) open() (dfq.Runner, func(), error) {
+	run, stop, err := open(f.data)
+	if err != nil {
+		return nil, nil, hintedError{fmt.Errorf("%s: %w", f.name, err),
+			fmt.Sprintf("dfq runs TensorFlow Lite 2.9 without custom ops; %q names the ops that it does not have", "dfq lint --target "+target.Default)}
+	}
+	return func(inputs [][]float32) ([][]float32, error) {
+		outputs, err := run(inputs)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", f.name, err)
+		}
+		return outputs, err
+	}, stop, nil
+}
+
+// loads reports why the interpreter does not take a file.
+func (f *modelFile) loads() error {
+	_, stop, err := f.open()
+	if err == nil {
+		stop()
+	}
+	return err
 }
 
 // open takes one thread: samples are run in parallel instead.

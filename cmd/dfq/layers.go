@@ -41,6 +41,9 @@ const mostHarm = 5
 
 // text is the table of the worst layers, and that of those that matter most.
 func (l *layers) text() []byte {
+	if len(l.Worst) == 0 {
+		return []byte("no activation of the second model is an INT8 or 16x8 one that the float model has as well, so there are no layers to compare\n")
+	}
 	rows := l.Worst
 	if l.show > 0 {
 		rows = rows[:min(l.show, len(rows))]

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 // that rise from -1 to 1 in numbers.npy; besides batchnorm.tflite with unfolded
 // batch norms, open.tflite, whose images are of any size, several.tflite with two
 // signatures and a graph of neither, softmax.tflite with a SOFTMAX, and
-// number.tflite, whose answer is one number, with its negative in negative.tflite.
+// number.tflite, whose answer is one number, with its negative in negative.tflite
+// and a custom op in its place in custom.tflite.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 				writeModel(filepath.Join(env.WorkDir, "softmax.tflite"), build.Chain(build.Input(1, 4), build.Dense(3), build.Softmax())),
 				writeModel(filepath.Join(env.WorkDir, "number.tflite"), build.Chain(build.Input(1, 4), build.Dense(1))),
 				writeModel(filepath.Join(env.WorkDir, "negative.tflite"), build.Chain(build.Input(1, 4), build.Dense(1), build.Unary(schema.BuiltinOperatorNEG, nil))),
+				writeModel(filepath.Join(env.WorkDir, "custom.tflite"), customModel()),
 				copyFile(filepath.Join(env.WorkDir, "model.tflite"), filepath.Join("..", "..", "testdata", "digits.tflite")),
 				os.CopyFS(filepath.Join(env.WorkDir, "digits"), os.DirFS(filepath.Join("..", "..", "testdata", "digits"))),
 			)
@@ -96,6 +98,13 @@ func writeModel(name string, m *tflite.Model) error {
 func openModel() *tflite.Model {
 	m := build.Chain(build.Input(1, 1, 1, 3), build.Conv(4, 3, build.ReLU, build.Stride(2)), build.Mean(), build.Dense(5))
 	m.Graphs[0].Inputs[0].Signature = []int{-1, -1, -1, 3}
+	return m
+}
+
+func customModel() *tflite.Model {
+	m := build.Chain(build.Input(1, 4), build.Dense(1))
+	op := m.Graphs[0].Ops[0]
+	op.Code, op.Custom, op.Options = schema.BuiltinOperatorCUSTOM, "Unknown", nil
 	return m
 }
 

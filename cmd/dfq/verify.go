@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"dfq/dfq"
+	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/interp"
 
@@ -154,6 +156,14 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if err := sameBoundary(want.model.Graphs[0], got.model.Graphs[0]); err != nil {
 		return err
 	}
+	for _, f := range []*modelFile{want, got} {
+		if err := f.loads(); err != nil {
+			return err
+		}
+	}
+	if !quantized(got.model.Graphs[0]) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "dfq: warning: %s is not quantized: what follows says nothing of an INT8 model\n", got.name)
+	}
 	s, err := f.source(cmd.ErrOrStderr(), want.model)
 	if err != nil {
 		return err
@@ -229,6 +239,13 @@ func (f *verifyFlags) check(cmd *cobra.Command, floatName, int8Name string) erro
 		return usagef("--min-sqnr %g is no number of dB", f.minSQNR)
 	}
 	return nil
+}
+
+// quantized reports whether a graph computes with integers that stand for others.
+func quantized(g *tflite.Graph) bool {
+	return slices.ContainsFunc(g.Tensors(), func(t *tflite.Tensor) bool {
+		return activationOf(t, schema.TensorTypeINT8) || activationOf(t, schema.TensorTypeINT16) || activationOf(t, schema.TensorTypeUINT8)
+	})
 }
 
 // sameBoundary says why two graphs cannot be held against each other.
