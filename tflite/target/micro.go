@@ -8,8 +8,9 @@ var micro = &target{
 	name:          "tflm",
 	title:         "TFLite Micro",
 	source:        "tensorflow/tflite-micro: micro_mutable_op_resolver.h, micro/kernels (Prepare and Eval), August 2026",
+	alone:         true,
 	missing:       Error,
-	missingAdvice: "replace it, or write a kernel for it",
+	missingAdvice: "replace it, or write a kernel for it: nothing else runs it, and the model fails",
 	custom:        []string{"TFLite_Detection_PostProcess", "ethos-u", "CIRCULAR_BUFFER"},
 	all: rule{
 		types:  f32 | i8 | i16 | i32 | i64 | flag,

@@ -136,6 +136,7 @@ func nnapi(level int) *target {
 			r.types = f32 | f16 | i32
 		case level < d.int8:
 			r.types = f32 | f16 | i32 | u8
+			r.quantized = fmt.Sprintf("NNAPI 1.%d takes it, see --target nnapi-1.%[1]d; for this one use the float model", d.int8)
 		}
 		if r.checks = append(levelChecks(code, level), r.checks...); level < 2 {
 			r.perTensor, r.restricted = Error, Error

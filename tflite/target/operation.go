@@ -180,6 +180,17 @@ func quantOf(t *tflite.Tensor) (scale float32, zero int64, ok bool) {
 	return t.Quant.Scale[0], t.Quant.Zero[0], true
 }
 
+// convertsBoundary reports whether the op stands between the graph's inputs or
+// outputs and what is computed, since these are of another type.
+func (o *operation) convertsBoundary() bool {
+	x, y := o.x(), o.y()
+	if o.Code != schema.BuiltinOperatorQUANTIZE && o.Code != schema.BuiltinOperatorDEQUANTIZE || x == nil || y == nil {
+		return false
+	}
+	return (f32|u8).has(x.Type) && o.around.producers[x] == nil && !x.Constant() ||
+		(f32|u8).has(y.Type) && slices.Contains(o.around.outputs, y)
+}
+
 // integer reports whether t holds quantized values.
 func integer(t *tflite.Tensor) bool { return (i8 | u8 | i16).has(t.Type) }
 

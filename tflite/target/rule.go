@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type rule struct {
 	constant   []int // inputs that must be constants where they are there
 
 	checks    []check
+	quantized string // what to do about a quantized type that is not taken; "": what holds for all targets
 	relations string // where the target states perTensor, same and restricted; "": where all else
 	source    string // where the target says so; "": in its main source
 }
@@ -169,8 +171,11 @@ func (l *linter) report(severity Severity, name string, f fault, advice, source 
 	if f.text == "" {
 		return
 	}
-	if severity == Note {
+	switch {
+	case severity == Note:
 		advice = l.target.missingAdvice
+	case (name == "operator" || name == "type") && l.op.convertsBoundary():
+		advice = adviceIO
 	}
 	for _, s := range []string{l.row.source, l.target.source} {
 		if source == "" {
@@ -214,9 +219,12 @@ func (l *linter) versions() {
 
 const (
 	adviceVersion = "write the op in a form that has such a version; conversion for this target does"
-	adviceInt8    = "convert it to INT8, inputs and outputs too; an op that stays float runs on the CPU"
+	adviceWhole   = "convert it to INT8, inputs and outputs too"
+	adviceInt8    = adviceWhole + "; an op that stays float runs on the CPU"
 	adviceCPU     = "the CPU runs it; replace it where speed matters"
 	adviceIndex   = "the CPU runs it; compute shapes and indices beforehand, or leave them to the application"
+	adviceAlone   = "give it a type that is taken, or replace it: nothing else runs it, and the model fails"
+	adviceIO      = "convert without --io, so that the model's inputs and outputs need no such op"
 )
 
 func (l *linter) elementTypes() {
@@ -225,9 +233,14 @@ func (l *linter) elementTypes() {
 		for _, t := range ts {
 			if want != 0 && t != nil && !want.has(t.Type) {
 				switch {
-				case advice != adviceInt8 || (f32 | f16 | i16).has(t.Type):
+				case advice != adviceInt8:
+				case l.target.alone && (f32 | f16).has(t.Type):
+					advice = adviceWhole
+				case l.target.alone:
+					advice = adviceAlone
+				case (f32 | f16 | i16).has(t.Type):
 				case integer(t):
-					advice = adviceCPU
+					advice = cmp.Or(l.row.quantized, adviceCPU)
 				default:
 					advice = adviceIndex
 				}

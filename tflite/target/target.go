@@ -84,6 +84,7 @@ type target struct {
 	// that the DEQUANTIZE of one is a constant to it.
 	unpacks bool
 
+	alone      bool // no runtime beside it runs what the target does not take
 	fixedBatch bool // shapes are best known in whole, the first dimension as well
 
 	// dropsShapes: the target takes the shape of a tensor from the file, not

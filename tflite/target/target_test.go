@@ -203,6 +203,38 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestAdvice: what to do is what helps on that target.
+func TestAdvice(t *testing.T) {
+	boundary := op(schema.BuiltinOperatorQUANTIZE, 1, nil, q8(4), with(&tflite.Tensor{Type: schema.TensorTypeUINT8, Shape: []int{4}}, 0.1, 0))
+	inner := op(schema.BuiltinOperatorQUANTIZE, 1, nil, q8(4), with(q8(4), 0.1, 0))
+	open := change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) })
+	for _, c := range []struct {
+		target string
+		op     *tflite.Op
+		rule   string
+		say    string
+	}{
+		{"nnapi-1.1", conv(8, 8, 3, 4, 3, 1, 1), "type", "NNAPI 1.2 takes it, see --target nnapi-1.2; for this one use the float model"},
+		{"nnapi-1.3", unary(schema.BuiltinOperatorSUM, 1, nil, 4), "type", "the CPU runs it"},
+		{"nnapi-1.1", boundary, "operator", "convert without --io"},
+		{"nnapi-1.2", boundary, "type", "convert without --io"},
+		{"nnapi-1.2", inner, "type", "NNAPI 1.3 takes it"},
+		{"mediatek", open, "dynamic shape", "fix the batch; conversion for this target does"},
+		{"tflm", unary(schema.BuiltinOperatorEXP, 2, nil, 4), "type", "nothing else runs it"},
+		{"tflm", typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeFLOAT16), "type", "convert it to INT8"},
+		{"tflm", unary(schema.BuiltinOperatorTILE, 3, nil, 4), "operator", "nothing else runs it"},
+	} {
+		found, err := target.Lint(model(c.op), c.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := slices.IndexFunc(found, func(f target.Finding) bool { return f.Rule == c.rule })
+		if k < 0 || !strings.Contains(found[k].Advice, c.say) {
+			t.Errorf("%s of %s: %+v, which do not say %q of %q", c.op.Code, c.target, found, c.say, c.rule)
+		}
+	}
+}
+
 // Ops of the table that are not of other tests' use.
 
 func custom(name string) *tflite.Op {

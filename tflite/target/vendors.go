@@ -118,7 +118,7 @@ var mediatek = &target{
 		types:   i8 | u8 | i16 | i32 | flag,
 		weights: i8 | u8 | i4,
 		bias:    i32 | i64,
-		checks:  []check{quantized, normalScales, static(0)},
+		checks:  []check{quantized, normalScales, static(1), knownBatch.as(Error)},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorADD, schema.BuiltinOperatorAVERAGE_POOL_2D,
