@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"dfq/dfq"
+	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/target"
 
@@ -140,7 +141,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	var real *calibration
 	if f.calibrate != "" {
 		if real, err = f.newCalibration(in.model, opts); err != nil {
-			return explain(in.name, err)
+			return f.explain(in.name, err)
 		}
 	}
 	bar := newProgress(stderr, f.quiet || len(f.printAfter) > 0)
@@ -149,7 +150,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	model, report, err := dfq.Quantize(in.model, opts)
 	bar.clear()
 	if err != nil {
-		return explain(in.name, err)
+		return f.explain(in.name, err)
 	}
 	for _, pass := range f.unprinted {
 		fmt.Fprintf(stderr, "dfq: warning: --print-after %q: the pass did not run; it runs %s\n", pass, runsOnly[pass])
@@ -165,7 +166,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 		return err
 	}
 	if !f.quiet {
-		summarize(stderr, in, f.out, size, real, report)
+		summarize(stderr, in, f.out, model, size, real, report)
 	}
 	if f.quiet {
 		warnOfFindings(stderr, report.Findings)
@@ -363,7 +364,7 @@ func samePath(a, b string) bool {
 }
 
 // explain adds what to do about an error of a conversion.
-func explain(name string, err error) error {
+func (f *convertFlags) explain(name string, err error) error {
 	var unsupported *dfq.UnsupportedError
 	if errors.As(err, &unsupported) {
 		var b strings.Builder
@@ -371,7 +372,11 @@ func explain(name string, err error) error {
 		for _, op := range unsupported.Ops {
 			fmt.Fprintf(&b, "\n  %s", describeOp(op))
 		}
-		return hintedError{errors.New(b.String()), "--allow-float keeps them in float, with all else " + unsupported.Activations + "; or cut them off the model"}
+		keep := "--allow-float keeps them in float, with all else " + unsupported.Activations
+		if f.target != "" && !f.allowCPU {
+			keep += ", and --allow-cpu leaves them to the CPU where " + target.Title(f.target) + " takes no float"
+		}
+		return hintedError{errors.New(b.String()), keep + "; or cut them off the model"}
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
@@ -381,7 +386,7 @@ func describeOp(op dfq.UnsupportedOp) string {
 }
 
 // summarize says in a few lines what was done.
-func summarize(w io.Writer, in *modelFile, out string, size int, real *calibration, r *dfq.Report) {
+func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size int, real *calibration, r *dfq.Report) {
 	if out == standard {
 		out = "stdout"
 	}
@@ -389,14 +394,14 @@ func summarize(w io.Writer, in *modelFile, out string, size int, real *calibrati
 		fmt.Fprintf(w, "  %-10s %s\n", head, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
-	row("ops", "%d of %d %s, %d activations fused%s", r.OpsInt8, r.Ops, r.Activations, r.Fused, batchNorms(r))
+	row("ops", "%d of %d %s%s, %d activations fused%s", r.OpsInt8, r.Ops, r.Activations, integerOps(model.Graphs[0]), r.Fused, batchNorms(r))
 	row("size", "%s -> %s (%.0f %%)", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
 	for _, i := range r.Inputs {
 		if i.Source == "" {
 			row("input", "%q %v: not real, left as it is", i.Name, i.Shape)
 			continue
 		}
-		row("input", "%q %v: [%.4g, %.4g], %s", i.Name, i.Shape, i.Range.Lo, i.Range.Hi, foundHow(i))
+		row("input", "%q %v: %s, %s", i.Name, i.Shape, interval(i.Range.Lo, i.Range.Hi), foundHow(i))
 	}
 	if real != nil {
 		row("statistics", "%s", real.what)
@@ -443,6 +448,26 @@ func countDropped(dropped []dfq.DroppedCorrection) []string {
 	}
 	return lines
 }
+
+// integerOps says how many ops work neither on real nor on quantized numbers, if
+// there are any.
+func integerOps(g *tflite.Graph) string {
+	n := 0
+	for _, op := range g.Ops {
+		if !slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), func(t *tflite.Tensor) bool {
+			return t != nil && (t.Quant != nil || t.Type == schema.TensorTypeFLOAT32 || t.Type == schema.TensorTypeFLOAT16)
+		}) {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d on integers such as shapes and indices", n)
+}
+
+// interval writes a range for people. Adding 0 makes 0 of −0.
+func interval(lo, hi float64) string { return fmt.Sprintf("[%.4g, %.4g]", lo+0, hi+0) }
 
 // batchNorms says what became of arithmetic with constants, if there was any.
 func batchNorms(r *dfq.Report) string {

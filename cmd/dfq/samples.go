@@ -71,7 +71,7 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.
 	}
 	e := found.Encodings[0]
 	if len(found.Encodings) > 1 && !f.quiet {
-		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), e.Name)
+		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), encodingName(e))
 		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
 	}
 	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0])
@@ -79,8 +79,16 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.
 		return nil, err
 	}
 	s.encode(m.Graphs[0].Inputs[0], found.Encodings[:1])
-	s.what += fmt.Sprintf(", pixels as %s (%s)", e.Name, foundHow(found))
+	s.what += fmt.Sprintf(", pixels as %s (%s)", encodingName(e), foundHow(found))
 	return s, nil
+}
+
+// encodingName is an encoding's name; a range as name has all its digits.
+func encodingName(e dfq.Encoding) string {
+	if strings.HasPrefix(e.Name, "[") {
+		return interval(e.Lo[0], e.Hi[0])
+	}
+	return e.Name
 }
 
 // onlyImage checks that a model takes one image and nothing else.
