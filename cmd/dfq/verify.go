@@ -54,8 +54,9 @@ a folder, or on inputs that were saved as numbers.
 Images are cut to the largest centred rectangle that has the shape of the input,
 times --crop, and scaled to it (bilinear, over all pixels that fall on one).
 Images that have the input's size already are taken as they are. They are turned
-to gray for an input of one channel. Their pixels become what the model reads as
---input-range or --mean and --std say, else as conversion would find.
+to gray for an input of one channel. The EXIF orientation of a JPEG is not applied.
+Their pixels become what the model reads as --input-range or
+--mean and --std say, else as conversion would find.
 
 Inputs of numbers are the .npy and .bin files (float32, little endian) of a
 folder, in the order of their names, for a model with several inputs as many in
