@@ -161,7 +161,7 @@ func normalized(name string, mean, std []float64) Encoding {
 	}
 	for c := range max(len(mean), len(std)) {
 		m, s := mean[min(c, len(mean)-1)], std[min(c, len(std)-1)]
-		e.Lo = append(e.Lo, -m/s)
+		e.Lo = append(e.Lo, 0-m/s) // no -0
 		e.Hi = append(e.Hi, (255-m)/s)
 	}
 	return e

@@ -16,6 +16,7 @@ typedef struct {
 
 static void hear(void* to, const char* format, va_list args) {
   messages* m = to;
+  if (m->len > 0 && m->len < (int)sizeof m->text - 1) m->text[m->len++] = ' ';
   int room = sizeof m->text - m->len;
   int n = vsnprintf(m->text + m->len, room, format, args);
   if (n > 0) m->len += n < room ? n : room - 1;
