@@ -382,7 +382,7 @@ func (e *encoder) write() (data []byte, err error) {
 	return b.FinishedBytes(), nil
 }
 
-var errTooLarge = fmt.Errorf("the model is larger than the 2 GB that a file can hold")
+var errTooLarge = fmt.Errorf("the model is larger than the 2 GB that a FlatBuffer can hold")
 
 // vector writes a vector of tables; nil is left out.
 func vector[T any](b *flatbuffers.Builder, items []T, write func(T, *flatbuffers.Builder) flatbuffers.UOffsetT) flatbuffers.UOffsetT {

@@ -407,7 +407,7 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 		row("statistics", "%s", real.what)
 	}
 	if groups := r.Equalized; len(groups) > 0 {
-		row("equalized", "%d groups of tensors, median gain %.1f dB", len(groups), medianGain(groups))
+		row("equalized", "groups of tensors: %d, median gain %.1f dB", len(groups), medianGain(groups))
 	}
 	if n := countDoubled(r.Doubled); n > 0 {
 		row("doubled", "%d noisy channels, with copies in dead ones", n)
