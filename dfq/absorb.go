@@ -32,14 +32,14 @@ func absorbBias(j *job) error {
 			continue
 		}
 		x := op.Outputs[0]
-		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !slices.ContainsFunc(rectifiers, func(a schema.ActivationFunctionType) bool { return a == activation(op) }) {
+		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !slices.ContainsFunc(rectifiers, func(a schema.ActivationFunctionType) bool { return a == op.Activation() }) {
 			continue
 		}
 		readers, ok := j.unpaddedReaders(x, uses)
 		if !ok {
 			continue
 		}
-		c := absorbable(j.stats[x], activation(op))
+		c := absorbable(j.stats[x], op.Activation())
 		if !narrows(j.stats[x].channels, c) {
 			continue
 		}

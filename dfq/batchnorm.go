@@ -39,7 +39,7 @@ type channelLine struct {
 // lineOf reads op as a line; nil if it is none that float32 can hold.
 func lineOf(op *tflite.Op) *channelLine {
 	x, factors, constantFirst := lineOperands(op)
-	if !real(x) || x.Constant() || x.Len() == 0 || len(factors) == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(activation(op)) {
+	if !real(x) || x.Constant() || x.Len() == 0 || len(factors) == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(op.Activation()) {
 		return nil
 	}
 	l := &channelLine{x: x}
@@ -155,7 +155,7 @@ func linksOf(g *tflite.Graph) *links { return &links{g, g.Producers(), g.Uses()}
 // alone returns the op that writes t, if it has no activation and t one reader.
 func (l *links) alone(t *tflite.Tensor) *tflite.Op {
 	op := l.producers[t]
-	if op == nil || activation(op) != schema.ActivationFunctionTypeNONE || len(l.uses[t]) != 1 || slices.Contains(l.graph.Outputs, t) {
+	if op == nil || op.Activation() != schema.ActivationFunctionTypeNONE || len(l.uses[t]) != 1 || slices.Contains(l.graph.Outputs, t) {
 		return nil
 	}
 	return op
@@ -174,7 +174,7 @@ func foldBehind(g *tflite.Graph) {
 		if l == nil {
 			continue
 		}
-		into, act := links.alone(l.x), activation(op)
+		into, act := links.alone(l.x), op.Activation()
 		if into == nil || openFilter(into) == nil || !takesActivation(into, act) || !scaleOutputs(into, l) {
 			continue
 		}
@@ -214,7 +214,7 @@ func foldBefore(g *tflite.Graph) {
 	links, folded := linksOf(g), map[*tflite.Op]bool{}
 	for _, op := range slices.Backward(g.Ops) {
 		l := lineOf(op)
-		if l == nil || activation(op) != schema.ActivationFunctionTypeNONE {
+		if l == nil || op.Activation() != schema.ActivationFunctionTypeNONE {
 			continue
 		}
 		y := op.Outputs[0]
@@ -331,7 +331,7 @@ func becomeDepthwise(op *tflite.Op, l *channelLine) {
 		Code: schema.BuiltinOperatorDEPTHWISE_CONV_2D, Version: 1,
 		Inputs: []*tflite.Tensor{l.x, w, bias}, Outputs: op.Outputs,
 		Options: &schema.DepthwiseConv2DOptionsT{Padding: schema.PaddingVALID, StrideW: 1, StrideH: 1, DepthMultiplier: 1,
-			DilationWFactor: 1, DilationHFactor: 1, FusedActivationFunction: activation(op)},
+			DilationWFactor: 1, DilationHFactor: 1, FusedActivationFunction: op.Activation()},
 	}
 }
 
@@ -351,7 +351,7 @@ func multiply(g *tflite.Graph) {
 		c.SetFloats(scale[:c.Len()])
 		*op = tflite.Op{
 			Code: schema.BuiltinOperatorMUL, Version: 1, Inputs: []*tflite.Tensor{l.x, c}, Outputs: op.Outputs,
-			Options: &schema.MulOptionsT{FusedActivationFunction: activation(op)},
+			Options: &schema.MulOptionsT{FusedActivationFunction: op.Activation()},
 		}
 	}
 }

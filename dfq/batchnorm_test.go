@@ -277,7 +277,7 @@ func TestDivisionBecomesMultiplication(t *testing.T) {
 	m.Graphs[0].Outputs = append(m.Graphs[0].Outputs, m.Graphs[0].Ops[1].Outputs[0])
 	q, r := quantize(t, m, stated())
 	for i, want := range []schema.ActivationFunctionType{1: schema.ActivationFunctionTypeNONE, 2: schema.ActivationFunctionTypeRELU, 4: schema.ActivationFunctionTypeNONE} {
-		if op := q.Graphs[0].Ops[i]; i%3 > 0 && (op.Code != schema.BuiltinOperatorMUL || activation(op) != want) {
+		if op := q.Graphs[0].Ops[i]; i%3 > 0 && (op.Code != schema.BuiltinOperatorMUL || op.Activation() != want) {
 			t.Errorf("op %d is %s", i, op.Code)
 		}
 	}

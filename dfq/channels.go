@@ -145,7 +145,7 @@ func (v *channelScales) tie(op *tflite.Op) {
 	if s.filter != nil {
 		// Weights take any scale on either side, but a bound activation other
 		// than RELU and RELU6 takes none.
-		if activation(op) == schema.ActivationFunctionTypeRELU_N1_TO_1 {
+		if op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1 {
 			v.fix(op.Outputs[0])
 		}
 		return
@@ -159,7 +159,7 @@ func (v *channelScales) tie(op *tflite.Op) {
 // with real numbers, and nothing in it is of a size of its own.
 func commutes(op *tflite.Op) bool {
 	switch {
-	case !real(op.Outputs[0]), activation(op) == schema.ActivationFunctionTypeRELU_N1_TO_1:
+	case !real(op.Outputs[0]), op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1:
 		return false
 	case op.Code == schema.BuiltinOperatorPRELU:
 		return op.Inputs[1].Constant()
@@ -174,7 +174,7 @@ func (v *channelScales) boundByCaps(j *job) {
 			v.fixAll(op)
 			continue
 		}
-		if activation(op) != schema.ActivationFunctionTypeRELU6 {
+		if op.Activation() != schema.ActivationFunctionTypeRELU6 {
 			continue
 		}
 		t := op.Outputs[0]
@@ -395,7 +395,7 @@ func gated(v *channelScales, op *tflite.Op) bool {
 	if a.Constant() || len(a.Shape) < len(b.Shape) || !b.Constant() && a.Len() < b.Len() {
 		a, b = b, a
 	}
-	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && activation(op) != schema.ActivationFunctionTypeRELU {
+	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && op.Activation() != schema.ActivationFunctionTypeRELU {
 		return false
 	}
 	v.fix(b)

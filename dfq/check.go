@@ -140,7 +140,7 @@ func (j *job) whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	if release := j.limits.Release(op.Code); release != "" && newer(v.runtime, release) {
 		return fmt.Sprintf("its %s kernel came with TensorFlow Lite %s, this file is for %s", kernelName(grid), v.runtime, release)
 	}
-	switch activation(op) {
+	switch op.Activation() {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
 		return fmt.Sprintf("its fused activation has no %s kernel", kernelName(grid))
 	}

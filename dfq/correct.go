@@ -47,9 +47,8 @@ func biasShift(op *tflite.Op, f *filter, q []int8, in []moments) []float64 {
 		shift[at.out] += float64((scale*float64(q[i]) - float64(values[i])) * in[at.in].mean) // scale times q is exact
 	}
 	share := tapShare(op)
-	for o, s := range shift {
-		shift[o] = s * share
-		if math.IsNaN(s) || math.IsInf(s, 0) {
+	for o := range shift {
+		if shift[o] *= share; math.IsNaN(shift[o]) || math.IsInf(shift[o], 0) {
 			shift[o] = 0
 		}
 	}

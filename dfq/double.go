@@ -118,7 +118,7 @@ func (c *chain) spares(j *job) []spare {
 	bias := op.Inputs[f.bias].Floats()
 	_, padded := windowOf(c.reader)
 	padded = padded || len(c.tensors[len(c.tensors)-1]) > 1
-	lo, hi := tflite.Clamp(activation(op))
+	lo, hi := tflite.Clamp(op.Activation())
 	var out []spare
 	dead, _ := j.dead(op, f, headroom)
 	for o, dead := range dead {
@@ -173,7 +173,7 @@ func (c *chain) size(j *job, k, channel, n int) float64 {
 // capped reports whether a channel reaches the cap of the chain's k-th filter.
 func (c *chain) capped(j *job, k, channel int) bool {
 	op := c.filters[k]
-	_, cap := tflite.Clamp(activation(op))
+	_, cap := tflite.Clamp(op.Activation())
 	return j.stats[op.Outputs[0]].pre[channel].hi >= cap
 }
 

@@ -94,9 +94,6 @@ func borneOut(samples []float64) float64 {
 // correctingSamples are enough to tell a shift from chance.
 const correctingSamples = 32
 
-// sample is the i-th of the inputs that were kept.
-func (j *job) sample(i int) [][]float32 { return j.samples[i] }
-
 // sampleMeans runs the samples and returns the mean of each channel of each output:
 // [sample][output][channel].
 func (j *job) sampleMeans(m *tflite.Model, outputs []observation) ([][][]float64, error) {

@@ -92,6 +92,9 @@ func (j *job) observeInputs() func(i int) [][]float32 {
 	}
 }
 
+// sample is the i-th of the inputs that were kept.
+func (j *job) sample(i int) [][]float32 { return j.samples[i] }
+
 // observe runs every input through the float graph and gathers the statistics
 // of some of its tensors.
 func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) error {
@@ -311,7 +314,7 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	var ops []*tflite.Op
 	for _, op := range g.Ops {
 		ops = append(ops, op)
-		fused := activation(op)
+		fused := op.Activation()
 		code, splits := activationOp[fused]
 		if spec(op).filter == nil || !splits || !real(op.Outputs[0]) {
 			continue

@@ -59,9 +59,8 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 			channels := v.all(own)
 			for k, i := range channels {
 				factors[k] = v.s[i]
-				if of, ok := copies[i]; ok && slices.Contains(channels, of.channel) {
-					of.channel = slices.Index(channels, of.channel)
-					made[k] = of
+				if of, at := sourceAmong(channels, copies, i); at >= 0 {
+					made[k] = copied{at, of.size}
 				}
 			}
 		}
@@ -172,8 +171,8 @@ func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[i
 		from, ratio := -1, 0.0
 		if p.f.in < 0 {
 			in := p.op.Inputs[p.f.input]
-			if c, ok := copies[v.of(in, o)]; ok && slices.Contains(v.all(in), c.channel) {
-				from = slices.Index(v.all(in), c.channel)
+			var c copied
+			if c, from = sourceAmong(v.all(in), copies, v.of(in, o)); from >= 0 {
 				_, ratio = weightCosine(p.real, p.real, lay, from, o)
 				ratio *= c.size
 			}
@@ -226,9 +225,8 @@ func (p filterPair) mergeCopies(v *channelScales, copies map[int]copied) {
 	}
 	lay, channels := layoutOf(p.weights(), p.f.in), v.all(in)
 	for d, i := range channels {
-		c, ok := copies[i]
-		from := slices.Index(channels, c.channel)
-		if !ok || from < 0 { // its source is in the other part of a SPLIT
+		c, from := sourceAmong(channels, copies, i)
+		if from < 0 {
 			continue
 		}
 		for k := range p.real {
@@ -238,6 +236,17 @@ func (p filterPair) mergeCopies(v *channelScales, copies map[int]copied) {
 			}
 		}
 	}
+}
+
+// sourceAmong is what variable i is a copy of, and where that stands among the variables
+// of a tensor's channels; −1 if i is no copy, or that of a channel elsewhere, as in the
+// other part of a SPLIT.
+func sourceAmong(channels []int, copies map[int]copied, i int) (copied, int) {
+	c, ok := copies[i]
+	if !ok {
+		return c, -1
+	}
+	return c, slices.Index(channels, c.channel)
 }
 
 // all are the variables of t's channels.

@@ -284,7 +284,7 @@ func (j *job) dead(op *tflite.Op, f *filter, room float64) (dead []bool, reach [
 	w, bias := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
 	up, reach := j.reaches(op, f, w.Floats(), layoutOf(w, f.out))
 	dead = make([]bool, len(reach))
-	floor, _ := tflite.Clamp(activation(op))
+	floor, _ := tflite.Clamp(op.Activation())
 	largest := slices.Max(reach)
 	for o := range dead {
 		dead[o] = reach[o] <= deadShare*largest || float64(bias[o])+float64(room*up[o]) <= floor

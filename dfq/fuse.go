@@ -28,7 +28,7 @@ func fuseActivations(j *job) error {
 			ops = append(ops, op)
 			continue
 		}
-		both, ok := composed(activation(before), act)
+		both, ok := composed(before.Activation(), act)
 		if !ok {
 			ops = append(ops, op)
 			continue

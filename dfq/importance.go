@@ -76,7 +76,7 @@ func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
 // activation. Scaling channels leaves it as it is.
 func (j *job) uncut(op *tflite.Op) []float64 {
 	if j.uncutShares[op] == nil {
-		lo, hi := tflite.Clamp(activation(op))
+		lo, hi := tflite.Clamp(op.Activation())
 		j.uncutShares[op] = j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
 	}
 	return j.uncutShares[op]

@@ -23,7 +23,8 @@ func defaultSamples(g *tflite.Graph) int {
 	for _, t := range g.Tensors() {
 		channels += channelCount(t)
 	}
-	return max(4, min(max(64, min(256, 64*224*224*3/values)), maxKept/channels))
+	n := max(64, min(256, 64*224*224*3/values))
+	return max(4, min(n, maxKept/channels))
 }
 
 // maxKept bounds samples times channels, and so what "estimate" keeps to some 20 bytes
@@ -111,7 +112,7 @@ const fewGiven = 8
 func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]Encoding, error) {
 	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
 		r := j.opts.Inputs[i]
-		channels, _ := stimulus.ChannelsOf(t.Shape, stimulus.KindFor(t.Shape))
+		channels, _ := stimulus.ChannelsOf(t.Shape)
 		for _, n := range []int{len(r.Mean), len(r.Std)} {
 			if n > 1 && n != channels {
 				return nil, fmt.Errorf("input %q: mean %v and deviation %v are not one number, or one for each of its %d channels", t.Name, r.Mean, r.Std, channels)
@@ -488,9 +489,8 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 		if len(encodings[i]) == 0 {
 			continue // not real: zeros
 		}
-		kind := stimulus.KindFor(t.Shape)
-		stimulus.Fill(v, t.Shape, kind, seed+uint64(i)<<32, uint64(s))
-		channels, inner := stimulus.ChannelsOf(t.Shape, kind)
+		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
+		channels, inner := stimulus.ChannelsOf(t.Shape)
 		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
 	}
 	return sample

@@ -276,7 +276,7 @@ func keepsDims(op *tflite.Op) bool {
 }
 
 func fusedActivation(op *tflite.Op) bool {
-	return activation(op) != schema.ActivationFunctionTypeNONE
+	return op.Activation() != schema.ActivationFunctionTypeNONE
 }
 
 // wideBroadcast holds where two operands are broadcast over more than four
@@ -348,7 +348,7 @@ func shiftedPixels(op *tflite.Op) bool {
 // a fused activation as int32 numbers of steps.
 func leastScale(g affine.Grid, op *tflite.Op) float32 {
 	least := float32(0)
-	if _, hi := tflite.Clamp(activation(op)); !math.IsInf(hi, 1) {
+	if _, hi := tflite.Clamp(op.Activation()); !math.IsInf(hi, 1) {
 		least = float32(hi) / (1 << 30)
 	}
 	if f := spec(op).atLeast; f != nil {
@@ -427,14 +427,6 @@ func scaleOf(t *tflite.Tensor) float32 {
 		return 0
 	}
 	return t.Quant.Scale[0]
-}
-
-// activation returns op's fused activation, NONE where the op can have none.
-func activation(op *tflite.Op) schema.ActivationFunctionType {
-	if a := tflite.FusedActivation(op.Options); a != nil {
-		return *a
-	}
-	return schema.ActivationFunctionTypeNONE
 }
 
 // withActivation returns a copy of an options struct with another fused

@@ -78,7 +78,7 @@ func bytesToRun(models ...*tflite.Model) int {
 }
 
 // eachInParallel calls do with the numbers 0 … n−1 on several goroutines, which hold so
-// many bytes each.
+// many bytes each, 0 where that is next to nothing.
 func eachInParallel(n, bytes int, do func(i int)) {
 	inParallel(n, bytes, func(next func() (int, bool)) error {
 		for i, ok := next(); ok; i, ok = next() {

@@ -14,22 +14,22 @@ import (
 // well, which is no step of ours.
 func proveFloat(j *job) error {
 	j.report.FloatTwin = j.model.Clone()
-	source := j.source.Clone()
-	if _, err := floatConstants(source.Graphs[0]); err != nil {
-		return err
-	}
 	var before, after []*tflite.Tensor // outputs of both graphs
 	for k, t := range j.graph.Outputs {
 		if real(t) && j.unseen[t] == "" { // else its op cannot be run here
-			before, after = append(before, source.Graphs[0].Outputs[k]), append(after, t)
+			before, after = append(before, j.source.Graphs[0].Outputs[k]), append(after, t)
 		}
 	}
 	if len(after) == 0 {
 		return nil
 	}
+	source := withOutputs(j.source, before)
+	if _, err := floatConstants(source.Graphs[0]); err != nil {
+		return err
+	}
 	n := min(len(j.samples), provingSamples)
 	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
-	for side, m := range []*tflite.Model{withOutputs(source, before), withOutputs(j.model, after)} {
+	for side, m := range []*tflite.Model{source, withOutputs(j.model, after)} {
 		answers[side] = make([][][]float32, n)
 		if err := eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
 			for _, v := range outputs {
@@ -47,14 +47,14 @@ func proveFloat(j *job) error {
 		d := sum.diff(t.Name)
 		j.report.FloatSQNR = append(j.report.FloatSQNR, d.SQNR)
 		if d.SQNR < leastFloatSQNR {
-			j.report.warn("output %q of the float graph is only %.1f dB from the original before anything is rounded; try without %s", t.Name, d.SQNR, j.changingFlag())
+			j.report.warn("output %q of the float graph is only %.1f dB from the original before anything is rounded; try without %s", t.Name, d.SQNR, j.suspect())
 		}
 	}
 	return nil
 }
 
-// changingFlag names what of the options may have changed the float graph most.
-func (j *job) changingFlag() string {
+// suspect names what of the options may have changed the float graph most.
+func (j *job) suspect() string {
 	switch o := j.opts; {
 	case o.RelaxReLU6:
 		return "--relax-relu6"

@@ -10,7 +10,7 @@ import (
 func relaxReLU6(j *job) error {
 	relaxed := 0
 	for _, op := range j.graph.Ops {
-		if activation(op) == schema.ActivationFunctionTypeRELU6 && j.float[op] == "" {
+		if op.Activation() == schema.ActivationFunctionTypeRELU6 && j.float[op] == "" {
 			op.Options = withActivation(op.Options, schema.ActivationFunctionTypeRELU)
 			relaxed++
 		}

@@ -26,8 +26,9 @@ type Report struct {
 	// Dropped are corrections of layers that inputs held out did not bear out.
 	Dropped []DroppedCorrection `json:"corrections_dropped"`
 
-	// FloatSQNR is, for each output of real values that can be run here, how far the float graph after absorption and
-	// equalization is from the file's, in dB on made-up inputs, which flatters.
+	// FloatSQNR is, for each output of real values that can be run here, how far the
+	// float graph after absorption and equalization is from the file's, in dB on
+	// made-up inputs, which flatters.
 	FloatSQNR []float64 `json:"float_sqnr_db"`
 
 	// FloatTwin is the float graph after equalization: what the INT8 model

@@ -140,9 +140,9 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	if grid == affine.Int16 && s.anyScale != nil && !reflect.DeepEqual(op.Options, s.anyScale(op.Options)) {
 		c.fail(op, "its options ask for scales that are powers of two (pot_scale_int16)")
 	}
-	switch activation(op) {
+	switch op.Activation() {
 	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
-		c.fail(op, "fused %s has no %s kernel", activation(op), kernelName(grid))
+		c.fail(op, "fused %s has no %s kernel", op.Activation(), kernelName(grid))
 	}
 	if s.filter != nil {
 		c.weighted(grid, op, s.filter)

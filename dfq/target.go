@@ -91,7 +91,7 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 // clampOf is the interval that op's activation, fused or the op itself, lets
 // through.
 func clampOf(op *tflite.Op) (lo, hi float64) {
-	act := activation(op)
+	act := op.Activation()
 	if alone, ok := standalone[op.Code]; ok {
 		act = alone
 	}

@@ -19,6 +19,14 @@ func Clamp(act schema.ActivationFunctionType) (lo, hi float64) {
 	return math.Inf(-1), math.Inf(1)
 }
 
+// Activation is op's fused activation, NONE where it has none.
+func (op *Op) Activation() schema.ActivationFunctionType {
+	if a := FusedActivation(op.Options); a != nil {
+		return *a
+	}
+	return schema.ActivationFunctionTypeNONE
+}
+
 // FusedActivation points at the fused activation inside an options struct; nil if that
 // has none.
 func FusedActivation(options any) *schema.ActivationFunctionType {

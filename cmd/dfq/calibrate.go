@@ -82,6 +82,12 @@ func hasImages(path string) (bool, error) {
 	return slices.ContainsFunc(files, func(file string) bool { return hasExtension(file, imageFiles) }), err
 }
 
+// isNumbers reports whether the data of a path is there and no images.
+func isNumbers(path string) bool {
+	images, err := hasImages(path)
+	return err == nil && !images
+}
+
 // isData reports whether a file is the calibration data of a path, or one of the
 // files of such a folder, under whatever name.
 func isData(path, name string) bool {

@@ -220,11 +220,10 @@ func (f *convertFlags) defaultOut(in string) string {
 // check looks at the flags that need no model.
 func (f *convertFlags) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
-	images, err := hasImages(f.calibrate)
 	switch {
 	case given("crop") && f.calibrate == "":
 		return usagef("--crop needs --calibrate")
-	case given("crop") && err == nil && !images:
+	case given("crop") && isNumbers(f.calibrate):
 		return usagef("--crop is for images, --calibrate %s has none", f.calibrate)
 	case f.allowCPU && f.target == "":
 		return usagef("--allow-cpu needs --target")

@@ -52,15 +52,6 @@ func (f *modelFile) open() (dfq.Runner, func(), error) {
 	}, stop, nil
 }
 
-// loads reports why the interpreter does not take a file.
-func (f *modelFile) loads() error {
-	_, stop, err := f.open()
-	if err == nil {
-		stop()
-	}
-	return err
-}
-
 // open takes one thread: samples are run in parallel instead.
 func open(data []byte) (dfq.Runner, func(), error) {
 	in, err := interp.New(data, 1)

@@ -157,11 +157,6 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if err := sameBoundary(want.model.Graphs[0], got.model.Graphs[0]); err != nil {
 		return err
 	}
-	for _, f := range []*modelFile{want, got} {
-		if err := f.loads(); err != nil {
-			return err
-		}
-	}
 	if !quantized(got.model.Graphs[0]) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dfq: warning: %s is not quantized: what follows says nothing of an INT8 model\n", got.name)
 	}

@@ -419,7 +419,7 @@ func (o *operation) clamps() schema.ActivationFunctionType {
 	case schema.BuiltinOperatorRELU_N1_TO_1:
 		return schema.ActivationFunctionTypeRELU_N1_TO_1
 	}
-	return o.activation()
+	return o.Activation()
 }
 
 // constantInput finds a constant among the data inputs.

@@ -207,35 +207,6 @@ func (o *operation) sameScale() fault {
 	return fault{}
 }
 
-// activation is the fused activation, NONE where the op has none.
-func (o *operation) activation() schema.ActivationFunctionType {
-	switch p := o.Options.(type) {
-	case *schema.Conv2DOptionsT:
-		return p.FusedActivationFunction
-	case *schema.DepthwiseConv2DOptionsT:
-		return p.FusedActivationFunction
-	case *schema.FullyConnectedOptionsT:
-		return p.FusedActivationFunction
-	case *schema.TransposeConvOptionsT:
-		return p.FusedActivationFunction
-	case *schema.Pool2DOptionsT:
-		return p.FusedActivationFunction
-	case *schema.AddOptionsT:
-		return p.FusedActivationFunction
-	case *schema.SubOptionsT:
-		return p.FusedActivationFunction
-	case *schema.MulOptionsT:
-		return p.FusedActivationFunction
-	case *schema.DivOptionsT:
-		return p.FusedActivationFunction
-	case *schema.ConcatenationOptionsT:
-		return p.FusedActivationFunction
-	case *schema.L2NormOptionsT:
-		return p.FusedActivationFunction
-	}
-	return schema.ActivationFunctionTypeNONE
-}
-
 // dims writes a shape as 1x2x3.
 func dims(shape []int) string {
 	s := ""

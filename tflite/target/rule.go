@@ -286,7 +286,7 @@ func span(lo, hi int) string {
 }
 
 func (l *linter) activation() {
-	act := l.op.activation()
+	act := l.op.Activation()
 	if l.row.fused != 0 && (act < 0 || act > 31 || l.row.fused&(1<<act) == 0) {
 		l.errorf("fused activation", "make the activation an op of its own", nil, "%s is not taken here", act)
 	}

@@ -4,22 +4,13 @@ import (
 	"math"
 
 	"dfq/schema"
-	"dfq/tflite"
 )
 
 var inf = float32(math.Inf(1))
 
-// fused is the activation function that an op's options name.
-func fused(options any) schema.ActivationFunctionType {
-	if a := tflite.FusedActivation(options); a != nil {
-		return *a
-	}
-	return schema.ActivationFunctionTypeNONE
-}
-
 // activation applies the op's fused activation in place.
 func (c *call) activation() func(x []float32) {
-	switch a := fused(c.op.Options); a {
+	switch a := c.op.Activation(); a {
 	case schema.ActivationFunctionTypeNONE:
 		return func([]float32) {}
 	case schema.ActivationFunctionTypeRELU:

@@ -41,7 +41,7 @@ func arithmetic(real rowFunc, integer func(a, b int64) int64) kernel {
 // activation.
 func (c *call) integerLimit(typ schema.TensorType) func(int64) int64 {
 	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
-	switch fused(c.op.Options) {
+	switch c.op.Activation() {
 	case schema.ActivationFunctionTypeRELU:
 		lo = 0
 	case schema.ActivationFunctionTypeRELU6:

@@ -114,8 +114,8 @@ func frameOf(shape []int, kind Kind) frame {
 }
 
 // ChannelsOf says where Fill puts channels: element i is of channel i / inner % n.
-func ChannelsOf(shape []int, kind Kind) (n, inner int) {
-	if f := frameOf(shape, kind); f.planar {
+func ChannelsOf(shape []int) (n, inner int) {
+	if f := frameOf(shape, KindFor(shape)); f.planar {
 		return f.c, f.h * f.w
 	}
 	if len(shape) == 0 {
