@@ -16,6 +16,7 @@ type channelScales struct {
 	fixed  []bool    // by root
 	least  []float64 // by root: lower bound of s
 	s      []float64 // by root
+	index  []int     // by root: its place among the variables of the block that is measured, plus 1; 0 for others
 }
 
 // newChannelScales makes the variables of a graph, those that ops tie together
@@ -29,7 +30,7 @@ func newChannelScales(j *job) *channelScales {
 			n += channelCount(t)
 		}
 	}
-	v.parent, v.fixed = make([]int, n), make([]bool, n)
+	v.parent, v.fixed, v.index = make([]int, n), make([]bool, n), make([]int, n)
 	v.least, v.s = make([]float64, n), make([]float64, n)
 	for i := range n {
 		v.parent[i], v.s[i] = i, 1
@@ -47,6 +48,9 @@ func newChannelScales(j *job) *channelScales {
 	}
 	for _, op := range j.graph.Ops {
 		v.tie(op)
+	}
+	for i := range v.parent {
+		v.parent[i] = v.root(i)
 	}
 	return v
 }
@@ -136,8 +140,8 @@ func (v *channelScales) fixAll(op *tflite.Op) {
 	}
 }
 
-// of returns the variable of channel c of t.
-func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.root(v.first[t] + c) }
+// of returns the variable of channel c of t, once all are tied.
+func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.parent[v.first[t]+c] }
 
 // tie joins or fixes the variables of one op's operands.
 func (v *channelScales) tie(op *tflite.Op) {

@@ -1,6 +1,8 @@
 package dfq
 
 import (
+	"slices"
+
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -65,13 +67,16 @@ func (v *channelScales) apply(j *job, b *block) {
 		}
 		return s
 	}
+	var work []func() // each on values of its own
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
 		s, by := j.stats[t], scales(t)
-		s.change(func(c int, m moments) moments { return m.scaled(1 / by[c]) })
-		s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / by[c] })
-		divide(s.rows, by)
+		work = append(work, func() {
+			s.change(func(c int, m moments) moments { return m.scaled(1 / by[c]) })
+			s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / by[c] })
+			divide(s.rows, by)
+		})
 	}
 	for _, op := range j.graph.Ops {
 		if j.float[op] != "" {
@@ -80,9 +85,11 @@ func (v *channelScales) apply(j *job, b *block) {
 		f := spec(op).filter
 		switch {
 		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
-			in := scales(op.Inputs[f.input])
-			applyFilter(op, f, in, scales(op.Outputs[0]))
-			divide(j.patches[op], in)
+			in, out := scales(op.Inputs[f.input]), scales(op.Outputs[0])
+			work = append(work, func() {
+				applyFilter(op, f, in, out)
+				divide(j.patches[op], in)
+			})
 		case f == nil && len(op.Outputs) > 0 && mine[op.Outputs[0]] && (op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB):
 			for _, t := range op.Inputs {
 				if real(t) && t.Constant() {
@@ -93,6 +100,7 @@ func (v *channelScales) apply(j *job, b *block) {
 			}
 		}
 	}
+	eachInParallel(len(work), 0, func(i int) { work[i]() })
 	for _, i := range b.vars {
 		v.least[i] /= v.s[i]
 		v.s[i] = 1
@@ -101,6 +109,9 @@ func (v *channelScales) apply(j *job, b *block) {
 
 // divide divides v, whose last axis is that of channels, by a divisor each.
 func divide(v []float32, by []float64) {
+	if !slices.ContainsFunc(by, func(s float64) bool { return s != 1 }) {
+		return
+	}
 	for len(v) > 0 {
 		for c, s := range by {
 			v[c] = float32(float64(v[c]) / s)

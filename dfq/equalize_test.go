@@ -398,7 +398,7 @@ func TestNoiseBehindAFilter(t *testing.T) {
 		op := j.graph.Ops[1]
 		f := spec(op).filter
 		v := newChannelScales(j)
-		r := (&block{v: v, index: map[int]int{}}).newReader(j, op, f) // no variable is free: all gains are in the last place
+		r := (&block{v: v}).newReader(j, op) // no variable is free: all gains are in the last place
 		w, shape := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Shape
 		variance := outputVariances(j.stats[op.Outputs[0]].pre)
 		want := 0.0

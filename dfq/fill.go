@@ -159,10 +159,10 @@ func (f *filling) solve() float64 {
 	relative(reach)
 	start := f.cost(ones(n))
 	least, best := start, ones(n)
-	for alpha := 0.125; alpha <= 1; alpha += 0.125 {
+	for k := 1; k <= 8; k++ { // α in eighths
 		s := make([]float64, n)
 		for p := range s {
-			s[p] = math.Min(1, math.Max(math.Pow(reach[p], alpha), f.least[p]))
+			s[p] = math.Min(1, math.Max(eighths(reach[p], k), f.least[p]))
 		}
 		if c := f.cost(s); c < least {
 			least, best = c, s

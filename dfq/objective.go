@@ -17,7 +17,6 @@ type block struct {
 	grid    affine.Grid
 
 	vars    []int            // free variables
-	index   map[int]int      // variable → place in vars
 	ranges  [][]channelRange // [tensor][channel]
 	readers []*reader        // weighted ops that read a tensor of the block
 	writers []*writer        // weighted ops that write one
@@ -89,49 +88,53 @@ func (v *channelScales) blocks(j *job) []*block {
 // place returns where channel c of t stands in the block's variables, −1 if it
 // is fixed.
 func (b *block) place(t *tflite.Tensor, c int) int {
-	i := b.v.of(t, c)
-	p, ok := b.index[i]
-	if !ok || b.v.fixed[i] {
-		return -1
-	}
-	return p
+	return b.v.index[b.v.of(t, c)] - 1
 }
 
 // measure gathers what the objective needs from weights and statistics as they
 // are now; false if there is nothing to gain.
 func (b *block) measure(j *job) bool {
-	b.index, b.vars, b.ranges, b.readers, b.writers = map[int]int{}, nil, nil, nil, nil
+	clear(b.v.index)
+	b.vars, b.ranges = nil, nil
 	b.grid = j.grid()
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
 		var r []channelRange
 		for c, m := range j.stats[t].channels {
-			if i := b.v.of(t, c); !b.v.fixed[i] {
-				if _, ok := b.index[i]; !ok {
-					b.index[i] = len(b.vars)
-					b.vars = append(b.vars, i)
-				}
+			if i := b.v.of(t, c); !b.v.fixed[i] && b.v.index[i] == 0 {
+				b.vars = append(b.vars, i)
+				b.v.index[i] = len(b.vars)
 			}
-			r = append(r, channelRange{b.place(t, c), math.Min(m.lo, 0), math.Max(m.hi, 0)})
+			r = append(r, channelRange{b.place(t, c), min(m.lo, 0), max(m.hi, 0)})
 		}
 		b.ranges = append(b.ranges, r)
 	}
 	if len(b.vars) < 2 {
 		return false
 	}
+	var readers, writers []*tflite.Op
 	for _, op := range j.graph.Ops {
 		f := spec(op).filter
 		if f == nil || j.float[op] != "" {
 			continue
 		}
 		if mine[op.Inputs[f.input]] {
-			b.readers = append(b.readers, b.newReader(j, op, f))
+			readers = append(readers, op)
 		}
 		if j.opts.PerTensor && mine[op.Outputs[0]] { // rows with steps of their own are scaled along
-			b.writers = append(b.writers, b.newWriter(j, op, f))
+			writers = append(writers, op)
 		}
 	}
+	b.readers, b.writers = make([]*reader, len(readers)), make([]*writer, len(writers))
+	eachInParallel(len(readers)+len(writers), 0, func(i int) {
+		if i < len(readers) {
+			b.readers[i] = b.newReader(j, readers[i])
+		} else {
+			i -= len(readers)
+			b.writers[i] = b.newWriter(j, writers[i])
+		}
+	})
 	return len(b.readers) > 0
 }
 
@@ -157,7 +160,7 @@ func (b *block) cost(s []float64) float64 {
 		lo, hi := 0.0, 0.0
 		for _, c := range ranges {
 			k := 1 / at(s, c.place)
-			lo, hi = math.Min(lo, c.lo*k), math.Max(hi, c.hi*k)
+			lo, hi = min(lo, c.lo*k), max(hi, c.hi*k)
 		}
 		step := b.grid.Step(lo, hi)
 		activations += float64(step * step / 12 * gain)
@@ -165,7 +168,7 @@ func (b *block) cost(s []float64) float64 {
 	for _, w := range b.writers {
 		largest := 0.0
 		for o, m := range w.largest {
-			largest = math.Max(largest, m/at(s, w.place[o]))
+			largest = max(largest, m/at(s, w.place[o]))
 		}
 		step := largest / affine.QMaxWeight
 		weights += float64(step * step / 12 * w.input * gain)
@@ -215,28 +218,28 @@ func (b *block) solve() float64 {
 	relative(reach)
 	relative(before)
 	relative(behind)
-	raised := powersOf(reach, before, behind)
-	candidate := func(e [3]float64) []float64 {
+	r, r1, r2 := powersOf(reach), powersOf(before), powersOf(behind)
+	candidate := func(e [3]int) []float64 {
 		s := make([]float64, n)
-		r, r1, r2 := raised(0, e[0]), raised(1, e[1]), raised(2, -e[2])
+		r, r1, r2 := r(e[0]), r1(e[1]), r2(e[2])
 		for p := range s {
-			s[p] = r[p] * r1[p] * r2[p]
-			s[p] = math.Max(1/maxScale, math.Min(maxScale, s[p]))
-			s[p] = math.Max(s[p], b.v.least[b.vars[p]])
+			s[p] = r[p] * r1[p] / r2[p]
+			s[p] = max(1.0/maxScale, min(maxScale, s[p]))
+			s[p] = max(s[p], b.v.least[b.vars[p]])
 		}
 		return s
 	}
 	start := b.cost(ones(n))
-	var best [3]float64
+	var best [3]int // α, β and γ in eighths
 	least := start
-	for step := 0.5; step >= 0.125; step /= 2 {
+	for step := 4; step >= 1; step /= 2 {
 		for improved := true; improved; {
 			improved = false
 			for k := range best {
-				for _, d := range []float64{step, -step} {
+				for _, d := range []int{step, -step} {
 					e := best
 					e[k] += d
-					if e[k] < 0 || e[k] > 1 {
+					if e[k] < 0 || e[k] > 8 {
 						continue
 					}
 					if c := b.cost(candidate(e)); c < least {
@@ -255,27 +258,39 @@ func (b *block) solve() float64 {
 	return 10 * math.Log10(start/least)
 }
 
-// powersOf returns v[k]^e, which it works out once for each k and e.
-func powersOf(v ...[]float64) func(k int, e float64) []float64 {
-	known := make([]map[float64][]float64, len(v))
-	for k := range known {
-		known[k] = map[float64][]float64{}
-	}
-	return func(k int, e float64) []float64 {
-		if known[k][e] == nil {
-			known[k][e] = make([]float64, len(v[k]))
-			for p, x := range v[k] {
-				known[k][e][p] = math.Pow(x, e)
+// powersOf returns v^(k/8), which it works out once for each k.
+func powersOf(v []float64) func(k int) []float64 {
+	var known [9][]float64
+	return func(k int) []float64 {
+		if known[k] == nil {
+			known[k] = make([]float64, len(v))
+			for p, x := range v {
+				known[k][p] = eighths(x, k)
 			}
 		}
-		return known[k][e]
+		return known[k]
 	}
+}
+
+// eighths is x^(k/8), for k up to 8. Roots are rounded alike on every machine; what
+// math.Pow makes is not, since it takes exponentials from the machine.
+func eighths(x float64, k int) float64 {
+	if k == 8 {
+		return x
+	}
+	y := 1.0
+	for bit := 4; bit > 0; bit /= 2 {
+		if x = math.Sqrt(x); k&bit != 0 {
+			y *= x
+		}
+	}
+	return y
 }
 
 // note raises v[place] to x.
 func note(v []float64, place int, x float64) {
 	if place >= 0 {
-		v[place] = math.Max(v[place], x)
+		v[place] = max(v[place], x)
 	}
 }
 
@@ -288,7 +303,7 @@ func relative(v []float64) {
 			v[i] = 1
 			continue
 		}
-		v[i] = math.Max(v[i]/largest, minReach)
+		v[i] = max(v[i]/largest, minReach)
 	}
 }
 

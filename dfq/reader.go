@@ -32,7 +32,8 @@ type writer struct {
 }
 
 // newReader looks at op, which reads a tensor of the block.
-func (b *block) newReader(j *job, op *tflite.Op, f *filter) *reader {
+func (b *block) newReader(j *job, op *tflite.Op) *reader {
+	f := spec(op).filter
 	in := op.Inputs[f.input]
 	channels := channelCount(in)
 	r := &reader{op: op, place: make([]int, channels), variance: make([]float64, channels)}
@@ -131,7 +132,8 @@ func outputVariances(channels []moments) []float64 {
 const leastVariance = 1e-2
 
 // newWriter looks at op, which writes a tensor of the block.
-func (b *block) newWriter(j *job, op *tflite.Op, f *filter) *writer {
+func (b *block) newWriter(j *job, op *tflite.Op) *writer {
+	f := spec(op).filter
 	in, out, w := op.Inputs[f.input], op.Outputs[0], op.Inputs[f.weights]
 	lay := layoutOf(w, f.out)
 	wr := &writer{place: make([]int, lay.channels), largest: channelMax(w.Floats(), lay)}

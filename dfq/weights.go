@@ -159,37 +159,59 @@ func (l layout) channel(i int) int { return i / l.inner % l.channels }
 // weightAt says which channels a weight connects.
 type weightAt struct{ in, out int }
 
-// eachWeight goes over a filter's weights as they are stored.
-func eachWeight(op *tflite.Op, f *filter) iter.Seq2[int, weightAt] {
+// eachWeight goes over a filter's weights as they are stored. Every pass does: it and
+// what it returns are small enough to be inlined, so that a weight costs no call.
+func eachWeight(op *tflite.Op, f *filter) iter.Seq2[int, weightAt] { return rowsOf(op, f).each() }
+
+// weightRows are a filter's weights as rows along their last axis, which is that of the
+// input channels, or of a depthwise filter that of the outputs.
+type weightRows struct {
+	rows, taps int // all rows, and those in a row that are one output's; a depthwise filter's are all's
+	next, step int // by how much the output goes up from taps to taps, and within a row
+	outputs    int
+	in         [][]int // by group of outputs: the channels that a row reads
+}
+
+func rowsOf(op *tflite.Op, f *filter) *weightRows {
 	w, channels := op.Inputs[f.weights], channelCount(op.Inputs[f.input])
-	out := layoutOf(w, f.out)
-	reads := make([]int, 1)             // by index along the input axis: the channel that is read,
-	offset := make([]int, out.channels) // and by output what to add to it
-	inner := w.Len()
-	if f.in < 0 {
-		for o := range offset {
-			offset[o] = o * channels / out.channels // depth multiplier: output o reads o / multiplier
-		}
-	} else {
-		in := layoutOf(w, f.in)
-		reads, inner = make([]int, in.channels), in.inner
-		for c := range reads {
-			reads[c] = c % channels // a dense layer may read several axes at once
-		}
-		if groups := channels / in.channels; groups > 1 { // grouped convolution
-			for o := range offset {
-				offset[o] = o * groups / out.channels * in.channels
-			}
-		}
+	r := &weightRows{outputs: w.Shape[f.out]}
+	if w.Len() == 0 {
+		return r
 	}
+	if f.in < 0 {
+		r.rows = w.Len() / r.outputs
+		r.taps, r.step = r.rows, 1
+		in := make([]int, r.outputs)
+		for o := range in {
+			in[o] = o * channels / r.outputs // depth multiplier: output o reads o / multiplier
+		}
+		r.in = [][]int{in}
+		return r
+	}
+	reads := w.Shape[f.in]
+	r.rows = w.Len() / reads
+	r.taps, r.next = r.rows/r.outputs, 1
+	for g := range max(1, channels/reads) { // groups of a convolution
+		in := make([]int, reads)
+		for c := range in {
+			in[c] = g*reads + c%channels // a dense layer may read several axes at once
+		}
+		r.in = append(r.in, in)
+	}
+	return r
+}
+
+func (r *weightRows) each() iter.Seq2[int, weightAt] {
 	return func(yield func(int, weightAt) bool) {
-		o, c := counter{inner: out.inner, n: out.channels}, counter{inner: inner, n: len(reads)}
-		for i := range w.Len() {
-			if !yield(i, weightAt{in: reads[c.at] + offset[o.at], out: o.at}) {
-				return
+		i := 0
+		for row := range r.rows {
+			o := row / r.taps * r.next
+			for k, c := range r.in[o*len(r.in)/r.outputs] {
+				if !yield(i, weightAt{in: c, out: o + k*r.step}) {
+					return
+				}
+				i++
 			}
-			o.next()
-			c.next()
 		}
 	}
 }
@@ -203,26 +225,22 @@ func tapShare(op *tflite.Op) float64 {
 	return 1
 }
 
-// counter is the index along one axis while elements go by in order.
-type counter struct{ at, step, inner, n int }
-
-func (c *counter) next() {
-	if c.step++; c.step < c.inner {
-		return
-	}
-	c.step = 0
-	if c.at++; c.at == c.n {
-		c.at = 0
-	}
-}
-
 // channelMax returns the largest magnitude of each output channel.
 func channelMax(w []float32, l layout) []float64 {
 	bound := make([]float64, l.channels)
-	c := counter{inner: l.inner, n: l.channels}
-	for _, x := range w {
-		bound[c.at] = max(bound[c.at], math.Abs(float64(x)))
-		c.next()
+	if l.inner == 1 {
+		for ; len(w) > 0; w = w[l.channels:] {
+			for c, x := range w[:l.channels] {
+				bound[c] = max(bound[c], math.Abs(float64(x)))
+			}
+		}
+		return bound
+	}
+	for c := 0; len(w) > 0; c = (c + 1) % l.channels {
+		for _, x := range w[:l.inner] {
+			bound[c] = max(bound[c], math.Abs(float64(x)))
+		}
+		w = w[l.inner:]
 	}
 	return bound
 }
