@@ -161,7 +161,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	}
 	n := 0
 	for _, v := range s.rows {
-		x := math.Max(within.Lo, math.Min(within.Hi, float64(v)))
+		x := max(within.Lo, min(within.Hi, float64(v)))
 		if x < lo-step || x > hi+step {
 			n++
 		}

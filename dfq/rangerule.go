@@ -23,19 +23,20 @@ const (
 
 // choose returns the range of a tensor before its fused activation cuts it, and
 // the rule's name for the report.
-func (r RangeRule) choose(s *tensorStats) (lo, hi float64, rule string) {
+func (r RangeRule) choose(s *tensorStats) chosenRange {
 	switch r {
 	case MinMax:
-		return s.lo, s.hi, "least and largest value"
+		return chosenRange{s.lo, s.hi, "least and largest value"}
 	case SixDeviations:
+		lo, hi := 0.0, 0.0
 		for _, m := range s.pre {
 			lo, hi = math.Min(lo, m.mean-6*m.deviation()), math.Max(hi, m.mean+6*m.deviation())
 		}
-		return lo, hi, "mean ± 6 deviations"
+		return chosenRange{lo, hi, "mean ± 6 deviations"}
 	}
-	lo, hi = s.usual()
+	lo, hi := s.usual()
 	lo, hi = leastErrorRange(some(s.rows, rangeValues), lo, hi)
-	return lo, hi, "least expected error"
+	return chosenRange{lo, hi, "least expected error"}
 }
 
 // rangeValues are enough to choose a range from.

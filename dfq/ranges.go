@@ -18,10 +18,10 @@ import (
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
 	int8Ops := j.int8Ops()
-	apart := map[*tflite.Tensor]bool{}
-	g := j.groupScales(int8Ops, apart)
+	own, apart := j.ownRanges(int8Ops), map[*tflite.Tensor]bool{}
+	g := j.groupScales(int8Ops, own, apart)
 	for j.keepApart(g, int8Ops, apart) {
-		g = j.groupScales(int8Ops, apart)
+		g = j.groupScales(int8Ops, own, apart)
 	}
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
@@ -38,10 +38,9 @@ func assignRanges(j *job) error {
 	return nil
 }
 
-// groupScales finds the groups and their ranges. A tensor of apart joins no op
-// that reads it.
-func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *groups {
-	answers := j.answers()
+// groupScales finds the groups and their ranges, given those that tensors would have
+// alone. A tensor of apart joins no op that reads it.
+func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRange, apart map[*tflite.Tensor]bool) *groups {
 	g := &groups{grid: j.grid(), parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Tensor]*group{}}
 	for i, t := range j.graph.Inputs {
 		if real(t) {
@@ -53,8 +52,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, apart map[*tflite.Tensor]bool) *
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
 			if g.of[t] == nil {
-				lo, hi, rule := j.rangeOf(t, answers[t])
-				g.of[t] = &group{lo: lo, hi: hi, rule: rule}
+				g.of[t] = &group{lo: own[t].lo, hi: own[t].hi, rule: own[t].rule}
 			}
 		}
 		if lo, hi := clampOf(op); len(op.Outputs) == 1 && real(op.Outputs[0]) {
@@ -124,18 +122,44 @@ func realOperands(op *tflite.Op) []*tflite.Tensor {
 	return out
 }
 
+// chosenRange is a range and the name of the rule that it was found by.
+type chosenRange struct {
+	lo, hi float64
+	rule   string
+}
+
+// ownRanges are the ranges that each of the ops' operands would have alone.
+func (j *job) ownRanges(int8Ops []*tflite.Op) map[*tflite.Tensor]chosenRange {
+	own := map[*tflite.Tensor]chosenRange{}
+	var tensors []*tflite.Tensor
+	for _, op := range int8Ops {
+		for _, t := range realOperands(op) {
+			if _, ok := own[t]; !ok && !slices.Contains(j.graph.Inputs, t) {
+				own[t], tensors = chosenRange{}, append(tensors, t)
+			}
+		}
+	}
+	answers, ranges := j.answers(), make([]chosenRange, len(tensors))
+	eachInParallel(len(tensors), 0, func(i int) { ranges[i] = j.rangeOf(tensors[i], answers[tensors[i]]) })
+	for i, t := range tensors {
+		own[t] = ranges[i]
+	}
+	return own
+}
+
 // rangeOf is the range of a constant's values, or of an activation on the
 // made-up inputs.
-func (j *job) rangeOf(t *tflite.Tensor, answer bool) (lo, hi float64, rule string) {
+func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 	if t.Constant() {
+		r := chosenRange{rule: "constant"}
 		for _, x := range t.Floats() {
-			lo, hi = math.Min(lo, float64(x)), math.Max(hi, float64(x))
+			r.lo, r.hi = math.Min(r.lo, float64(x)), math.Max(r.hi, float64(x))
 		}
-		return lo, hi, "constant"
+		return r
 	}
 	s := j.stats[t]
 	if j.grid() == affine.Int16 {
-		return roomInt16 * s.lo, roomInt16 * s.hi, "what was seen, with room"
+		return chosenRange{roomInt16 * s.lo, roomInt16 * s.hi, "what was seen, with room"}
 	}
 	if answer {
 		// What a model answers is its rare extremes: nothing is clipped, and
@@ -145,8 +169,8 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) (lo, hi float64, rule strin
 		if len(j.opts.Calibration) > 0 {
 			below, above = 1, 1
 		}
-		lo, hi = s.usual()
-		return below * lo, above * hi, "answer: what is usual, with room"
+		lo, hi := s.usual()
+		return chosenRange{below * lo, above * hi, "answer: what is usual, with room"}
 	}
 	return j.opts.Ranges.choose(s)
 }

@@ -14,11 +14,12 @@ type kernel func(c *call)
 
 // A call is one evaluation of one op.
 type call struct {
-	op       *tflite.Op
-	in       []*value // nil = left out
-	out      []*value // never nil
-	prepared any
-	pool     *pool
+	op           *tflite.Op
+	in           []*value // nil = left out
+	out          []*value // never nil
+	prepared     any
+	pool         *pool
+	unmultiplied bool // weighted sums are not worked out: 0
 
 	callees   []*Evaluator // the graphs that it runs
 	graphRuns *int         // how often ops did so in this run
@@ -117,6 +118,17 @@ func (c *call) reals(i int, shape ...int) []float32 {
 	n := c.pool.reserve(shape)
 	*v = value{typ: schema.TensorTypeFLOAT32, shape: append([]int{}, shape...), f: c.pool.get(n), owned: true}
 	return v.f
+}
+
+// sums makes output i a tensor of real values that are weighted sums of others, for the
+// kernel to work out; nil: they are not asked for.
+func (c *call) sums(i int, shape ...int) []float32 {
+	y := c.reals(i, shape...)
+	if c.unmultiplied {
+		clear(y)
+		return nil
+	}
+	return y
 }
 
 // integers makes output i a tensor of an integer type or BOOL, all zero.

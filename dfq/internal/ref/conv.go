@@ -141,7 +141,10 @@ func conv2D(c *call) {
 		rows: newWindow(x.shape[1], filter.shape[1], o.StrideH, o.DilationHFactor, o.Padding),
 		cols: newWindow(x.shape[2], filter.shape[2], o.StrideW, o.DilationWFactor, o.Padding)}
 	bias, weights, activate := c.bias(2, channels), c.filterColumns(), c.activation()
-	y := c.reals(0, x.shape[0], g.rows.out, g.cols.out, channels)
+	y := c.sums(0, x.shape[0], g.rows.out, g.cols.out, channels)
+	if y == nil {
+		return
+	}
 	setBias(y, bias)
 	k, n := g.len(), channels/groups
 	c.eachPatch(&g, func(p, count int) {
@@ -242,7 +245,10 @@ func transposeConv(c *call) {
 	rows := newWindow(size[1], filter.shape[1], o.StrideH, 1, o.Padding)
 	cols := newWindow(size[2], filter.shape[2], o.StrideW, 1, o.Padding)
 	bias, weights, activate := c.bias(3, channels), c.deconvColumns(), c.activation()
-	y := c.reals(0, size...)
+	y := c.sums(0, size...)
+	if y == nil {
+		return
+	}
 	setBias(y, bias)
 	n := filter.shape[1] * filter.shape[2] * channels
 	height, width := x.shape[1], x.shape[2]

@@ -19,7 +19,10 @@ func fullyConnected(c *call) {
 		shape = append(slices.Clone(x.shape[:last]), n)
 	}
 	bias, weights, activate := c.bias(2, n), c.filterColumns(), c.activation()
-	y := c.reals(0, shape...)
+	y := c.sums(0, shape...)
+	if y == nil {
+		return
+	}
 	setBias(y, bias)
 	multiply(panel{y, n}, panel{x.f, k}, panel{weights, n}, m, n, k)
 	activate(y)
@@ -33,7 +36,7 @@ func batchMatMul(c *call) {
 	m, k, n := a.rows, a.cols, b.cols
 	need(b.rows == k, "product of %d×%d and %d×%d", m, k, b.rows, n)
 	batch := broadcastShape(a.batch, b.batch)
-	y := c.reals(0, append(slices.Clone(batch), m, n)...)
+	y := c.sums(0, append(slices.Clone(batch), m, n)...)
 	clear(y)
 	if len(y) == 0 {
 		return

@@ -128,7 +128,8 @@ func knownShapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 
 // Shapes runs the graph on zeros as far as it can, at the shapes that the file
 // has for its inputs, and lists the shapes that do not depend on the inputs'
-// values. What a file records for other tensors is not looked at.
+// values. What a file records for other tensors is not looked at. Weighted sums, which
+// are nearly all of the work, are left out: no shape is taken to follow from them.
 func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	k := knowledge{shape: map[*tflite.Tensor]bool{}, value: map[*tflite.Tensor]bool{}}
 	shapes := map[*tflite.Tensor][]int{}
@@ -151,6 +152,7 @@ func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 		return nil
 	}
 	r := newRun(len(b.e.tensors), limitFor(g))
+	r.unmultiplied = true
 	if b.e.start(r, zeros) != nil {
 		return nil
 	}
@@ -164,6 +166,16 @@ func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 		}
 	})
 	return shapes
+}
+
+// weightedSum reports whether op's kernel calls sums.
+func weightedSum(op *tflite.Op) bool {
+	switch op.Code {
+	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorTRANSPOSE_CONV,
+		schema.BuiltinOperatorFULLY_CONNECTED, schema.BuiltinOperatorBATCH_MATMUL:
+		return true
+	}
+	return false
 }
 
 // knowledge is which shapes and values do not depend on the graph inputs'
@@ -185,8 +197,11 @@ func (k *knowledge) follow(op *tflite.Op) {
 			shapes = shapes && k.value[t]
 		}
 	}
-	if asksShape(op) {
+	switch {
+	case asksShape(op):
 		values, shapes = shapes, true
+	case weightedSum(op):
+		values = false // see Shapes
 	}
 	for _, t := range op.Outputs {
 		if t != nil {

@@ -47,6 +47,8 @@ type run struct {
 	values    []value // by slot
 	pool      pool
 	graphRuns *int // by ops, so far
+
+	unmultiplied bool // weighted sums are 0, for who asks for shapes alone
 }
 
 func newRun(slots, limit int) *run {
@@ -158,7 +160,7 @@ func (e *Evaluator) run(r *run, done func(*step)) error {
 }
 
 func (r *run) call(s *step) *call {
-	c := &call{op: s.op, prepared: s.prepared, pool: &r.pool, callees: s.callees, graphRuns: r.graphRuns,
+	c := &call{op: s.op, prepared: s.prepared, pool: &r.pool, callees: s.callees, graphRuns: r.graphRuns, unmultiplied: r.unmultiplied,
 		in: make([]*value, len(s.in)), out: make([]*value, len(s.out))}
 	for i, slot := range s.in {
 		if slot >= 0 {
