@@ -94,6 +94,7 @@ var (
 	int16  = flag.Bool("int16", false, "measure 16x8: int16 activations")
 	layers = flag.Bool("layers", false, "print every layer's error")
 	seed   = flag.Uint64("seed", 0, "of made-up inputs")
+	seeds  = flag.Int("seeds", 1, "convert with so many seeds, from -seed on, and print the means")
 )
 
 func main() {
@@ -121,6 +122,9 @@ func run() error {
 	}
 	if !slices.Contains([]string{"even", "odd", "all"}, *score) {
 		return fmt.Errorf("-score %q: it is even, odd or all", *score)
+	}
+	if *seeds < 1 {
+		return fmt.Errorf("-seeds %d: it is 1 or more", *seeds)
 	}
 	if *ofStatistics {
 		fmt.Println("| model | inputs | range 10 % | median | 90 % | mean 10 % | median | 90 % | deviation 10 % | median | 90 % |")
@@ -208,7 +212,7 @@ func (m model) measure(stepNames *regexp.Regexp) error {
 
 // row converts with both kinds of weights and prints one line per output.
 func (m model) row(float *tflite.Model, scored, held dataset, name string, opts dfq.Options, calibrate int) error {
-	opts.Interpreter, opts.AllowFloat, opts.Seed = open, true, *seed
+	opts.Interpreter, opts.AllowFloat = open, true
 	if *int16 {
 		opts.Activations = dfq.Int16
 	}
@@ -225,47 +229,74 @@ func (m model) row(float *tflite.Model, scored, held dataset, name string, opts 
 	var results [2]result
 	for k, perTensor := range []bool{true, false} {
 		opts.PerTensor = perTensor
-		start := time.Now()
-		int8, report, err := dfq.Quantize(float, &opts)
-		if err != nil {
-			return err
-		}
-		if *layers {
-			if err := m.printLayers(float, int8, scored); err != nil {
+		var bySeed []result
+		for i := range *seeds {
+			opts.Seed = *seed + uint64(i)
+			start := time.Now()
+			int8, report, err := dfq.Quantize(float, &opts)
+			if err != nil {
 				return err
 			}
-		}
-		if results[k], err = m.compare(float, int8, report.FloatTwin, scored); err != nil {
-			return err
-		}
-		log.Printf("%s %s: converted in %.2f s", m.name, name, time.Since(start).Seconds())
-	}
-	for k := range results[0].int8.Outputs {
-		cells := []string{m.name, fmt.Sprint(scored.n), results[0].topFloat, name}
-		for _, r := range results {
-			top := r.topInt8
-			if k > 0 {
-				top = ""
+			log.Printf("%s %s: converted in %.2f s", m.name, name, time.Since(start).Seconds())
+			if *layers {
+				if err := m.printLayers(float, int8, scored); err != nil {
+					return err
+				}
 			}
-			cells = append(cells, top, percentOf(r.int8.Outputs[k].Agreement), fmt.Sprintf("%.1f", r.int8.Outputs[k].SQNR))
+			r, err := m.compare(float, int8, report.FloatTwin, scored)
+			if err != nil {
+				return err
+			}
+			bySeed = append(bySeed, r)
 		}
-		cells = append(cells, fmt.Sprintf("%.0f / %.0f", results[0].twin.Outputs[k].SQNR, results[1].twin.Outputs[k].SQNR))
+		results[k] = mean(bySeed)
+	}
+	for k := range results[0].outputs {
+		cells := []string{m.name, fmt.Sprint(scored.n), percentOf(results[0].topFloat), name}
+		for _, r := range results {
+			top := ""
+			if k == 0 {
+				top = percentOf(r.topInt8)
+			}
+			cells = append(cells, top, percentOf(r.outputs[k].agreement), fmt.Sprintf("%.1f", r.outputs[k].sqnr))
+		}
+		cells = append(cells, fmt.Sprintf("%.0f / %.0f", results[0].outputs[k].twin, results[1].outputs[k].twin))
 		fmt.Printf("| %s |\n", strings.Join(cells, " | "))
 	}
 	return nil
 }
 
-// result is what one conversion scores.
+// result is what one conversion scores, or the mean of what several do.
 type result struct {
-	int8, twin        *dfq.Diff
-	topFloat, topInt8 string
+	topFloat, topInt8 float64 // −1: the model's classes are not the labels'
+	outputs           []outputResult
+}
+
+type outputResult struct {
+	agreement  float64 // −1: there is no arg-max
+	sqnr, twin float64 // in dB; twin is the float graph's
+}
+
+func mean(results []result) result {
+	m := result{outputs: make([]outputResult, len(results[0].outputs))}
+	n := float64(len(results))
+	for _, r := range results {
+		m.topFloat += r.topFloat / n
+		m.topInt8 += r.topInt8 / n
+		for k, o := range r.outputs {
+			m.outputs[k].agreement += o.agreement / n
+			m.outputs[k].sqnr += o.sqnr / n
+			m.outputs[k].twin += o.twin / n
+		}
+	}
+	return m
 }
 
 func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, err error) {
 	sample := func(i int) ([][]float32, error) { return m.sample(d, i) }
 	var mu sync.Mutex
 	var rightFloat, rightInt8 int
-	r.int8, err = dfq.Compare(float, int8, open, d.n, sample, func(i int, want, got [][]float32) {
+	diff, err := dfq.Compare(float, int8, open, d.n, sample, func(i int, want, got [][]float32) {
 		mu.Lock()
 		defer mu.Unlock()
 		if dfq.ArgMax(want[0]) == d.class[i]+m.offset {
@@ -278,11 +309,18 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 	if err != nil {
 		return r, err
 	}
+	r.topFloat, r.topInt8 = -1, -1
 	if m.labelled {
-		r.topFloat, r.topInt8 = percentOf(float64(rightFloat)/float64(d.n)), percentOf(float64(rightInt8)/float64(d.n))
+		r.topFloat, r.topInt8 = float64(rightFloat)/float64(d.n), float64(rightInt8)/float64(d.n)
 	}
-	r.twin, err = dfq.Compare(float, twin, open, min(d.n, 50), sample, nil)
-	return r, err
+	twinDiff, err := dfq.Compare(float, twin, open, min(d.n, 50), sample, nil)
+	if err != nil {
+		return r, err
+	}
+	for k, o := range diff.Outputs {
+		r.outputs = append(r.outputs, outputResult{o.Agreement, o.SQNR, twinDiff.Outputs[k].SQNR})
+	}
+	return r, nil
 }
 
 func (m model) printLayers(float, int8 *tflite.Model, d dataset) error {

@@ -46,12 +46,13 @@ func TestFailures(t *testing.T) {
 		{[]string{"models", "none"}, `-models "none" matches none`},
 		{[]string{"step", "("}, "-step: error parsing regexp"},
 		{[]string{"score", "evn"}, `-score "evn": it is even, odd or all`},
+		{[]string{"seeds", "0"}, "-seeds 0: it is 1 or more"},
 		{[]string{"models", "resnet8", "step", "none"}, "1 of 1 models failed"}, // one sample is too few
 		{[]string{"models", "kws", "step", "none"}, "1 of 1 models failed"},
 		{[]string{"models", "vww96_float"}, "1 of 1 models failed"},
 		{[]string{"models", "vww96_float", "targets", "true"}, "vww96_float: "},
 	} {
-		defaults := map[string]string{"shared": shared, "models": "", "step": "", "score": "even", "targets": "false"}
+		defaults := map[string]string{"shared": shared, "models": "", "step": "", "score": "even", "seeds": "1", "targets": "false"}
 		for name, value := range defaults {
 			must(t, flag.Set(name, value))
 		}
