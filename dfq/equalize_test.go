@@ -46,7 +46,7 @@ var equalized = map[string]Layer{
 	"prelu computed":     Sequence(Conv(8, 3), spread(), prelu(true)),
 	"logistic":           Sequence(Conv(8, 3), spread(), Unary(schema.BuiltinOperatorLOGISTIC, nil)),
 	"swish":              Sequence(Conv(8, 3), spread(), swish),
-	"gate":               Sequence(Conv(8, 3), spread(), gate),
+	"gate":               Sequence(Conv(8, 3), spread(), gatedLayer),
 	"mul by constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorMUL, 8)),
 	"add of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorADD, 8)),
 	"sub of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorSUB, 8)),
@@ -256,7 +256,7 @@ func swish(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
 }
 
-func gate(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+func gatedLayer(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	y := Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid), Conv(8, 1), spread())(b, x)
 	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{FusedActivationFunction: schema.ActivationFunctionTypeRELU}, x.Shape, x, y)
 }

@@ -217,6 +217,16 @@ func (s *tensorStats) change(f func(c int, m moments) moments) {
 	s.lo, s.hi = bounds(s.channels)
 }
 
+func (s *tensorStats) clone() *tensorStats {
+	c := *s
+	c.channels, c.early, c.rows = slices.Clone(s.channels), slices.Clone(s.early), slices.Clone(s.rows)
+	c.seen = extremes{slices.Clone(s.seen.lows), slices.Clone(s.seen.highs)}
+	if c.pre = slices.Clone(s.pre); &s.pre[0] == &s.channels[0] {
+		c.pre = c.channels
+	}
+	return &c
+}
+
 // share is, per channel, how many of some values meet a condition.
 func (s *tensorStats) share(meets func(x float64) bool) []float64 {
 	n := len(s.channels)

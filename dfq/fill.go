@@ -31,10 +31,13 @@ func fillRanges(j *job) error {
 				continue
 			}
 			gain := newFilling(j, b, importance).solve()
-			for _, t := range b.tensors {
+			for k, t := range b.tensors {
 				for c := range importance[t] {
 					s := v.s[v.of(t, c)] // 1 without a gain
 					importance[t][c] *= s * s
+					if kept, r := j.stats[t].kept, b.ranges[k][c]; s < 1 {
+						kept.Lo, kept.Hi = math.Min(kept.Lo, r.lo/s), math.Max(kept.Hi, r.hi/s)
+					}
 				}
 			}
 			v.take(j, b, gain)
@@ -49,6 +52,10 @@ func fillRanges(j *job) error {
 // how far a single one does is not: measured on photographs, channels that fill a
 // range to the brim lose more by clipping than they gain.
 const headroom = 1.5
+
+// smallEnd is how many times smaller than the other an end of a range may be before a
+// channel may go beyond it: SiLU goes down to -0.28 whatever it goes up to.
+const smallEnd = 8
 
 // fillPays is the least gain in dB for which a block is scaled.
 const fillPays = 0.5
@@ -74,6 +81,7 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 	}
 	for k, t := range b.tensors {
 		lo, hi := j.stats[t].usual()
+		lo, hi = math.Min(lo, -hi/smallEnd), math.Max(hi, -lo/smallEnd)
 		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
 		for c, r := range b.ranges[k] {
 			weight[c] *= of(t)[c]
@@ -168,7 +176,7 @@ func (f *filling) solve() float64 {
 			least, best = c, s
 		}
 	}
-	if !(start > least*math.Pow(10, fillPays/10)) {
+	if !f.b.gains(start, least, fillPays) {
 		return 0
 	}
 	for p, s := range best {

@@ -41,6 +41,7 @@ type LayerDiff struct {
 // inputs is off from what it makes of the values themselves by what the scales
 // of its inputs cost.
 func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error)) ([]LayerDiff, error) {
+	float = partedAlike(float, int8)
 	c := matchLayers(float, int8)
 	if len(c.layers) == 0 {
 		return nil, nil

@@ -129,7 +129,7 @@ var ops = [...]opSpec{
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1)},
 	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1)},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: gatedBySigmoid},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 

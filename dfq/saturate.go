@@ -15,12 +15,14 @@ type saturated struct {
 	j      *job
 	groups *groups                  // whose ranges are cut
 	of     map[*tflite.Tensor]Range // where the readers seen so far look
+
+	producers map[*tflite.Tensor]*tflite.Op
 }
 
 // endWhereReadersSaturate cuts the ranges of groups to where their members are looked
 // at, and returns where each tensor is.
 func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
-	s := &saturated{j, g, map[*tflite.Tensor]Range{}}
+	s := &saturated{j, g, map[*tflite.Tensor]Range{}, j.graph.Producers()}
 	for _, t := range j.graph.Outputs {
 		s.of[t] = everything
 	}
@@ -69,6 +71,31 @@ var everything = Range{math.Inf(-1), math.Inf(1)}
 func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
 	return func(*saturated, *tflite.Op, int) Range { return Range{lo, hi} }
 }
+
+// gatedBySigmoid is for MUL of x and σ(x), which is next to 0 where x is low. Behind
+// "part gates" σ reads s·x, each channel its own.
+func gatedBySigmoid(s *saturated, op *tflite.Op, k int) Range {
+	x := op.Inputs[k]
+	gate := s.producers[op.Inputs[1-k]]
+	if gate == nil || gate.Code != schema.BuiltinOperatorLOGISTIC || op.Activation() != schema.ActivationFunctionTypeNONE {
+		return everything
+	}
+	if gate.Inputs[0] == x {
+		return Range{siluEnd, math.Inf(1)}
+	}
+	part := s.producers[gate.Inputs[0]]
+	if !slices.Contains(s.j.parted, part) || part.Inputs[0] != x {
+		return everything
+	}
+	least, scale := 0.0, part.Inputs[1].Floats()
+	for c, m := range s.j.stats[x].channels {
+		least = math.Min(least, math.Max(m.lo, siluEnd/float64(scale[c])))
+	}
+	return Range{least, math.Inf(1)}
+}
+
+// siluEnd is where x·σ(x) is -0.003, from where it goes to 0.
+const siluEnd = -8
 
 // asOutput is for ops that only move values.
 func asOutput(s *saturated, op *tflite.Op, _ int) Range { return s.output(op) }

@@ -7,10 +7,14 @@ import (
 	_ "image/jpeg"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/image/draw"
+
+	"dfq/dfq"
+	"dfq/tflite"
 )
 
 // dataset is a list of samples, each the pixels (0 … 255, channel last) or
@@ -134,6 +138,13 @@ func keywords(dir string) (dataset, error) {
 		}
 		return out, err
 	}}, err
+}
+
+// otherInputs are made up with a seed that no table's conversion has.
+func otherInputs(m *tflite.Model) (dataset, error) {
+	const n = 128
+	inputs, err := dfq.MadeUpInputs(m, &dfq.Options{Interpreter: open, Seed: 1 << 32}, n)
+	return dataset{n, slices.Repeat([]int{-1}, n), func(i int) ([]float32, error) { return slices.Clone(inputs[i][0]), nil }}, err
 }
 
 // digits are the MNIST test images.

@@ -39,7 +39,7 @@ func TestFailures(t *testing.T) {
 		flags []string // names and values
 		say   string
 	}{
-		{[]string{"shared", "nonexistent"}, "17 of 17 models failed"},
+		{[]string{"shared", "nonexistent"}, "20 of 20 models failed"},
 		{[]string{"shared", "nonexistent", "targets", "true"}, "no .tflite file that matches"},
 		{[]string{"models", "("}, "-models: error parsing regexp"},
 		{[]string{"models", "(", "targets", "true"}, "-models: error parsing regexp"},

@@ -24,7 +24,7 @@ type distances struct {
 // inputs, and for a second set of photographs.
 func (m model) printStatistics(float *tflite.Model, all dataset) error {
 	opts := dfq.Options{Interpreter: open}
-	if m.images != "kws" {
+	if m.pixels() {
 		opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
 	}
 	of := func(d dataset) ([]dfq.TensorStatistics, error) {

@@ -294,7 +294,9 @@ var runsOnly = map[string]string{
 	"relax relu6":         "with --relax-relu6",
 	"absorb bias":         "with --absorb",
 	"equalize":            "with --per-tensor, or a --target that needs it, without --no-equalize",
+	"part gates":          "without --no-equalize and --activations int16",
 	"fill ranges":         "without --per-tensor, --no-equalize and --activations int16",
+	"join gates":          "without --no-equalize and --activations int16",
 	"double channels":     "without --no-equalize and --activations int16",
 	"average by mean":     "without --no-equalize and --activations int16",
 	"correct biases":      "without --no-correct",
@@ -407,6 +409,9 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 	}
 	if groups := r.Equalized; len(groups) > 0 {
 		row("equalized", "groups of tensors: %d, median gain %.1f dB", len(groups), medianGain(groups))
+	}
+	if n := len(r.Parted); n > 0 {
+		row("parted", "%d SiLU: the sigmoid reads a copy, made by a 1x1 DEPTHWISE_CONV_2D each", n)
 	}
 	if n := countDoubled(r.Doubled); n > 0 {
 		row("doubled", "%d noisy channels, with copies in dead ones", n)
