@@ -14,7 +14,7 @@ import (
 //
 // A channel keeps headroom below the ends of its tensor's usual range, which stays
 // what it was, and none is scaled down: no value is clipped that was not, nor gets
-// a larger step.
+// a larger step. Only behind SiLU the lower end may move, see smallEnd.
 func fillRanges(j *job) error {
 	v := newChannelScales(j)
 	v.boundByCaps(j)
@@ -35,8 +35,9 @@ func fillRanges(j *job) error {
 				for c := range importance[t] {
 					s := v.s[v.of(t, c)] // 1 without a gain
 					importance[t][c] *= s * s
-					if kept, r := j.stats[t].kept, b.ranges[k][c]; s < 1 {
-						kept.Lo, kept.Hi = math.Min(kept.Lo, r.lo/s), math.Max(kept.Hi, r.hi/s)
+					if b.parted {
+						kept := j.stats[t].kept
+						kept.Lo = math.Min(kept.Lo, b.ranges[k][c].lo/s)
 					}
 				}
 			}
@@ -53,8 +54,8 @@ func fillRanges(j *job) error {
 // range to the brim lose more by clipping than they gain.
 const headroom = 1.5
 
-// smallEnd is how many times smaller than the other an end of a range may be before a
-// channel may go beyond it: SiLU goes down to -0.28 whatever it goes up to.
+// smallEnd is the share of a range, as a divisor, that may lie below 0 behind SiLU. It goes
+// down to -0.28 in every channel, whatever it goes up to, and would leave none to scale.
 const smallEnd = 8
 
 // fillPays is the least gain in dB for which a block is scaled.
@@ -81,7 +82,9 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 	}
 	for k, t := range b.tensors {
 		lo, hi := j.stats[t].usual()
-		lo, hi = math.Min(lo, -hi/smallEnd), math.Max(hi, -lo/smallEnd)
+		if b.parted {
+			lo = math.Min(lo, -hi/smallEnd)
+		}
 		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
 		for c, r := range b.ranges[k] {
 			weight[c] *= of(t)[c]
