@@ -375,7 +375,7 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 func (m model) printLayers(float, int8 *tflite.Model, d dataset) error {
 	ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), func(i int) ([][]float32, error) { return m.sample(d, i) })
 	for _, l := range ls {
-		log.Printf("%4d %-20s %6.1f dB, alone %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.Alone, l.MeanShift, l.Saturated, l.Name)
+		log.Printf("%4d %-20s %6.1f dB, alone %6.1f dB, outputs %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.Alone, l.Outputs, l.MeanShift, l.Saturated, l.Name)
 	}
 	return err
 }
