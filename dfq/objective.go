@@ -274,9 +274,10 @@ func (b *block) gains(start, least, bar float64) bool {
 	return 10*math.Log10(start/least) > bar
 }
 
-// partPays is half of the noise. Measured on yolox_nano, half as many gates are parted as
-// for any gain, and its outputs are as close to float.
-const partPays = 3.0
+// partPays is a tenth of the noise. Each parted gate costs time, 3 in yolox_nano a quarter of
+// it on a CPU, and few are what counts: with 22, those that gain 3 dB, it comes 0.8 dB closer
+// to float still, for 70 % more time.
+const partPays = 10.0
 
 // powersOf returns v^(k/8), which it works out once for each k.
 func powersOf(v []float64) func(k int) []float64 {
