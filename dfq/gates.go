@@ -34,7 +34,7 @@ func gatesOf(g *tflite.Graph) []gate {
 		for k, x := range mul.Inputs {
 			from, by := producers[x], producers[mul.Inputs[1-k]]
 			if from == nil || spec(from).filter == nil || from.Activation() != schema.ActivationFunctionTypeNONE || len(x.Shape) != 4 ||
-				by == nil || by.Code != schema.BuiltinOperatorLOGISTIC || by.Inputs[0] != x || len(uses[x]) != 2 || len(uses[by.Outputs[0]]) != 1 ||
+				by == nil || by.Code != schema.BuiltinOperatorLOGISTIC || len(by.Inputs) != 1 || by.Inputs[0] != x || len(uses[x]) != 2 || len(uses[by.Outputs[0]]) != 1 ||
 				slices.Contains(g.Outputs, x) || slices.Contains(g.Outputs, by.Outputs[0]) {
 				continue
 			}
