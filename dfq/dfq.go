@@ -145,10 +145,10 @@ var passes = [...]pass{
 	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
-	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: what is multiplied gets a tensor without what by, for its channels to be scaled
+	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},                      // per-tensor weights: channels against each other, exact in float
 	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},                     // per-channel weights: small channels up, for the activations' sake
-	{name: "join gates", run: joinGates, skip: plainOr16},                               // together again, where nothing was scaled
+	{name: "join gates", run: joinGates, skip: plainOr16},                               // and reads the old one again where nothing was scaled
 	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
 	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
@@ -187,7 +187,7 @@ type job struct {
 	samples  [][][]float32                   // "estimate": the first of them, [sample][input]
 	stats    map[*tflite.Tensor]*tensorStats // "estimate"
 	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
-	parted   []*tflite.Op                    // "part gates": the convolutions that make what gates read
+	parted   map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
 	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights  map[*tflite.Tensor][]int8       // "quantize weights"
 	biases   map[*tflite.Tensor][]int32      // "quantize biases"

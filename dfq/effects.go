@@ -58,7 +58,7 @@ func (c *layerComparison) effect(k int, float *tflite.Model, open Interpreter, s
 		}
 	}
 	g.Outputs = slices.DeleteFunc(g.Outputs, func(t *tflite.Tensor) bool { return t == cut[0] })
-	keepNeeded(g)
+	g.KeepNeeded(nil)
 	if len(fed) > 0 && len(behind) > 0 {
 		run, stop, err := open(rest)
 		if err != nil {

@@ -344,7 +344,7 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	for _, o := range observed {
 		g.Outputs = append(g.Outputs, o.value)
 	}
-	keepNeeded(g)
+	g.KeepNeeded(nil)
 	return probe, observed
 }
 

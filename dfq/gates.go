@@ -28,13 +28,10 @@ func gatesOf(g *tflite.Graph) []gate {
 	var gates []gate
 	uses, producers := g.Uses(), g.Producers()
 	for _, mul := range g.Ops {
-		if mul.Code != schema.BuiltinOperatorMUL || len(mul.Inputs) != 2 || mul.Activation() != schema.ActivationFunctionTypeNONE {
-			continue
-		}
 		for k, x := range mul.Inputs {
-			from, by := producers[x], producers[mul.Inputs[1-k]]
+			from, by := producers[x], sigmoidBeside(mul, k, producers)
 			if from == nil || spec(from).filter == nil || from.Activation() != schema.ActivationFunctionTypeNONE || len(x.Shape) != 4 ||
-				by == nil || by.Code != schema.BuiltinOperatorLOGISTIC || len(by.Inputs) != 1 || by.Inputs[0] != x || len(uses[x]) != 2 || len(uses[by.Outputs[0]]) != 1 ||
+				by == nil || by.Inputs[0] != x || len(uses[x]) != 2 || len(uses[by.Outputs[0]]) != 1 ||
 				slices.Contains(g.Outputs, x) || slices.Contains(g.Outputs, by.Outputs[0]) {
 				continue
 			}
@@ -42,6 +39,19 @@ func gatesOf(g *tflite.Graph) []gate {
 		}
 	}
 	return gates
+}
+
+// sigmoidBeside is the LOGISTIC by which mul, a MUL without activation, multiplies its
+// input k; nil if it is something else.
+func sigmoidBeside(mul *tflite.Op, k int, producers map[*tflite.Tensor]*tflite.Op) *tflite.Op {
+	if mul.Code != schema.BuiltinOperatorMUL || len(mul.Inputs) != 2 || mul.Activation() != schema.ActivationFunctionTypeNONE {
+		return nil
+	}
+	by := producers[mul.Inputs[1-k]]
+	if by == nil || by.Code != schema.BuiltinOperatorLOGISTIC || len(by.Inputs) != 1 {
+		return nil
+	}
+	return by
 }
 
 // partGates gives the gate an x of its own, by a depthwise convolution of one tap that
@@ -52,6 +62,7 @@ func gatesOf(g *tflite.Graph) []gate {
 // Now x′ and y′ can be scaled, and x″, which only σ reads, has a range that ends where σ
 // does. It costs one small op, which "join gates" takes out again where nothing came of it.
 func partGates(j *job) error {
+	j.parted = map[*tflite.Tensor]*tflite.Op{}
 	for _, g := range gatesOf(j.graph) {
 		if j.stats[g.x] == nil || slices.ContainsFunc([]*tflite.Op{g.mul, g.by}, func(op *tflite.Op) bool { return j.float[op] != "" }) {
 			continue
@@ -59,7 +70,7 @@ func partGates(j *job) error {
 		op := g.part(j.graph)
 		j.index[op] = j.index[g.by]
 		j.stats[op.Outputs[0]] = j.stats[g.x].clone()
-		j.parted = append(j.parted, op)
+		j.parted[g.x] = op
 	}
 	return nil
 }
@@ -97,29 +108,24 @@ func partedAlike(float, int8 *tflite.Model) *tflite.Model {
 // gateName is the name of x″.
 func gateName(x *tflite.Tensor) string { return x.Name + "_gate" }
 
-// partedScales are, by x′, what its channels are multiplied by for their gate.
-func (j *job) partedScales() map[*tflite.Tensor][]float32 {
-	scales := map[*tflite.Tensor][]float32{}
-	for _, op := range j.parted {
-		scales[op.Inputs[depthwise.input]] = op.Inputs[depthwise.weights].Floats()
-	}
-	return scales
-}
-
 // joinGates takes out what multiplies by 1 still.
 func joinGates(j *job) error {
 	idle := map[*tflite.Op]bool{}
 	uses := j.graph.Uses()
-	for _, op := range j.parted {
-		w := op.Inputs[depthwise.weights].Floats()
-		if slices.ContainsFunc(w, func(x float32) bool { return x != 1 }) {
-			j.report.Parted = append(j.report.Parted, op.Inputs[depthwise.input].Name)
+	for _, op := range j.graph.Ops {
+		if len(op.Inputs) == 0 || j.parted[op.Inputs[0]] != op {
+			continue
+		}
+		x := op.Inputs[0]
+		if slices.ContainsFunc(op.Inputs[depthwise.weights].Floats(), func(s float32) bool { return s != 1 }) {
+			j.report.Parted = append(j.report.Parted, x.Name)
 			continue
 		}
 		for _, u := range uses[op.Outputs[0]] {
-			u.Op.Inputs[u.Input] = op.Inputs[depthwise.input]
+			u.Op.Inputs[u.Input] = x
 		}
 		delete(j.stats, op.Outputs[0])
+		delete(j.parted, x)
 		idle[op] = true
 	}
 	drop(j.graph, idle)

@@ -225,33 +225,7 @@ func trueShapes(g *tflite.Graph) error {
 // removeDeadOps drops ops whose outputs nobody reads. Ops that dfq does not
 // know may have effects and stay.
 func removeDeadOps(g *tflite.Graph) {
-	keepOps(g, func(op *tflite.Op) bool { return spec(op).versions == nil })
-}
-
-// keepNeeded drops every op that no graph output depends on. What ops do for an
-// effect is seen through a resource only, and nothing here reads one.
-func keepNeeded(g *tflite.Graph) {
-	keepOps(g, func(op *tflite.Op) bool { return false })
-}
-
-// keepOps drops ops that no graph output and no op of the wanted ones needs.
-func keepOps(g *tflite.Graph, wanted func(*tflite.Op) bool) {
-	live := map[*tflite.Tensor]bool{}
-	for _, t := range g.Outputs {
-		live[t] = true
-	}
-	var ops []*tflite.Op
-	for _, op := range slices.Backward(g.Ops) {
-		if !wanted(op) && !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return live[t] }) {
-			continue
-		}
-		for _, t := range op.Inputs {
-			live[t] = t != nil
-		}
-		ops = append(ops, op)
-	}
-	slices.Reverse(ops)
-	g.Ops = ops
+	g.KeepNeeded(func(op *tflite.Op) bool { return spec(op).versions == nil })
 }
 
 // unshareConstants gives every reader its own copy of a real constant, since

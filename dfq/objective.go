@@ -98,11 +98,13 @@ func (b *block) measure(j *job) bool {
 	clear(b.v.index)
 	b.vars, b.ranges = nil, nil
 	b.grid = j.grid()
-	parted := j.partedScales()
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
-		b.parted = b.parted || parted[t] != nil
+		var partScale []float32 // by which t is multiplied for its gate
+		if op := j.parted[t]; op != nil {
+			b.parted, partScale = true, op.Inputs[depthwise.weights].Floats()
+		}
 		var r []channelRange
 		for c, m := range j.stats[t].channels {
 			if i := b.v.of(t, c); !b.v.fixed[i] && b.v.index[i] == 0 {
@@ -110,8 +112,8 @@ func (b *block) measure(j *job) bool {
 				b.v.index[i] = len(b.vars)
 			}
 			lo := min(m.lo, 0)
-			if s := parted[t]; s != nil {
-				lo = max(lo, siluEnd/float64(s[c]))
+			if partScale != nil {
+				lo = max(lo, siluEnd/float64(partScale[c]))
 			}
 			r = append(r, channelRange{b.place(t, c), lo, max(m.hi, 0)})
 		}

@@ -46,13 +46,13 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 		if real(t) {
 			r := j.report.Inputs[i].Range
 			p := g.grid.Params(r.Lo, r.Hi)
-			g.of[t] = &group{lo: r.Lo, hi: r.Hi, fixed: &p, rule: "input range"}
+			g.of[t] = &group{chosenRange: chosenRange{r.Lo, r.Hi, "input range"}, fixed: &p}
 		}
 	}
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
 			if g.of[t] == nil {
-				g.of[t] = &group{lo: own[t].lo, hi: own[t].hi, rule: own[t].rule}
+				g.of[t] = &group{chosenRange: own[t]}
 			}
 		}
 		if lo, hi := clampOf(op); len(op.Outputs) == 1 && real(op.Outputs[0]) {
@@ -68,7 +68,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 			for _, t := range op.Outputs {
 				p := rule.on(g.grid)
 				lo, hi := g.grid.Range(p)
-				g.of[t] = &group{lo: lo, hi: hi, fixed: &p, rule: fixedByKernel}
+				g.of[t] = &group{chosenRange: chosenRange{lo, hi, fixedByKernel}, fixed: &p}
 			}
 		case sameScale:
 			if spec(op).centred {
@@ -209,9 +209,8 @@ func (j *job) answers() map[*tflite.Tensor]bool {
 
 // group is a set of tensors that share one scale.
 type group struct {
-	lo, hi float64
-	rule   string         // how lo and hi were chosen
-	fixed  *affine.Params // nil: from lo and hi
+	chosenRange
+	fixed *affine.Params // nil: from lo and hi
 
 	centred bool // zero point 0
 }

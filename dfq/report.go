@@ -20,7 +20,7 @@ type Report struct {
 	Float     []UnsupportedOp   `json:"ops_float"`     // kept in float, and why
 	Inputs    []InputReport     `json:"inputs"`
 	Equalized []EqualizedBlock  `json:"equalized"` // groups of tensors whose channels were scaled
-	Parted    []string          `json:"parted"`    // tensors that are multiplied by their own sigmoid, for which that has a copy of its own
+	Parted    []string          `json:"parted"`    // tensors times their own sigmoid, which reads a copy of them
 	Doubled   []DoubledChannels `json:"doubled"`   // noisy channels with copies in dead ones
 	Absorbed  int               `json:"absorbed"`  // tensors whose high biases were absorbed
 

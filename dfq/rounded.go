@@ -138,7 +138,7 @@ func (j *job) rounded(filters []*tflite.Op) (*tflite.Model, []*tflite.Tensor) {
 		round(op.Outputs)
 	}
 	g.Ops = ops
-	keepNeeded(g)
+	g.KeepNeeded(nil)
 	return m, values
 }
 

@@ -119,7 +119,7 @@ func runnable(m *tflite.Model) (*tflite.Model, func(inputs [][]float32) [][]floa
 		}
 		return left
 	}
-	keepNeeded(&g)
+	g.KeepNeeded(nil)
 	run := &tflite.Model{Graphs: []*tflite.Graph{{Name: g.Name, Inputs: g.Inputs, Outputs: g.Outputs, Ops: g.Ops}}}
 	needed := map[int]bool{}
 	var need func(ops []*tflite.Op)

@@ -76,15 +76,13 @@ func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
 // "part gates" σ reads s·x, each channel its own.
 func gatedBySigmoid(s *saturated, op *tflite.Op, k int) Range {
 	x := op.Inputs[k]
-	gate := s.producers[op.Inputs[1-k]]
-	if gate == nil || gate.Code != schema.BuiltinOperatorLOGISTIC || op.Activation() != schema.ActivationFunctionTypeNONE {
+	gate, part := sigmoidBeside(op, k, s.producers), s.j.parted[x]
+	switch {
+	case gate == nil:
 		return everything
-	}
-	if gate.Inputs[0] == x {
+	case gate.Inputs[0] == x:
 		return Range{siluEnd, math.Inf(1)}
-	}
-	part := s.producers[gate.Inputs[0]]
-	if !slices.Contains(s.j.parted, part) || part.Inputs[0] != x {
+	case part == nil || gate.Inputs[0] != part.Outputs[0]:
 		return everything
 	}
 	least, scale := 0.0, part.Inputs[1].Floats()

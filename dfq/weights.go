@@ -159,15 +159,15 @@ func (l layout) channel(i int) int { return i / l.inner % l.channels }
 // weightAt says which channels a weight connects.
 type weightAt struct{ in, out int }
 
-// eachWeight goes over a filter's weights as they are stored. Every pass does: it and
-// what it returns are small enough to be inlined, so that a weight costs no call.
+// eachWeight goes over a filter's weights as they are stored. It and what it returns are
+// small enough to be inlined, so that a weight costs no call.
 func eachWeight(op *tflite.Op, f *filter) iter.Seq2[int, weightAt] { return rowsOf(op, f).each() }
 
 // weightRows are a filter's weights as rows along their last axis, which is that of the
 // input channels, or of a depthwise filter that of the outputs.
 type weightRows struct {
-	rows, taps int // all rows, and those in a row that are one output's; a depthwise filter's are all's
-	next, step int // by how much the output goes up from taps to taps, and within a row
+	rows, taps int // how many rows, of which so many in succession have the same outputs
+	next, step int // by how much the output goes up from these to the next, and within a row
 	outputs    int
 	in         [][]int // by group of outputs: the channels that a row reads
 }
@@ -228,14 +228,6 @@ func tapShare(op *tflite.Op) float64 {
 // channelMax returns the largest magnitude of each output channel.
 func channelMax(w []float32, l layout) []float64 {
 	bound := make([]float64, l.channels)
-	if l.inner == 1 {
-		for ; len(w) > 0; w = w[l.channels:] {
-			for c, x := range w[:l.channels] {
-				bound[c] = max(bound[c], math.Abs(float64(x)))
-			}
-		}
-		return bound
-	}
 	for c := 0; len(w) > 0; c = (c + 1) % l.channels {
 		for _, x := range w[:l.inner] {
 			bound[c] = max(bound[c], math.Abs(float64(x)))

@@ -231,6 +231,27 @@ func (g *Graph) Uses() map[*Tensor][]Use {
 	return uses
 }
 
+// KeepNeeded drops the ops that no graph output depends on, and none of the ops for
+// which wanted, if set, says so. What an op does for an effect is not seen.
+func (g *Graph) KeepNeeded(wanted func(*Op) bool) {
+	live := map[*Tensor]bool{}
+	for _, t := range g.Outputs {
+		live[t] = true
+	}
+	var ops []*Op
+	for _, op := range slices.Backward(g.Ops) {
+		if (wanted == nil || !wanted(op)) && !slices.ContainsFunc(op.Outputs, func(t *Tensor) bool { return live[t] }) {
+			continue
+		}
+		for _, t := range op.Inputs {
+			live[t] = t != nil
+		}
+		ops = append(ops, op)
+	}
+	slices.Reverse(ops)
+	g.Ops = ops
+}
+
 // Producers maps every tensor that an op writes to that op.
 func (g *Graph) Producers() map[*Tensor]*Op {
 	producers := map[*Tensor]*Op{}

@@ -236,27 +236,17 @@ func cutBefore(m *tflite.Model, names []string) {
 	}
 	g := m.Graphs[0]
 	g.Outputs, m.Signatures = nil, nil
-	needed, producers := map[*tflite.Tensor]bool{}, g.Producers()
+	producers := g.Producers()
 	for _, op := range g.Ops {
 		if len(op.Outputs) > 0 && slices.Contains(names, op.Outputs[0].Name) {
 			for _, t := range op.Inputs {
 				if from := producers[t]; from != nil && !from.Inputs[0].Constant() { // no weights behind a DEQUANTIZE
-					g.Outputs, needed[t] = append(g.Outputs, t), true
+					g.Outputs = append(g.Outputs, t)
 				}
 			}
 		}
 	}
-	var ops []*tflite.Op
-	for _, op := range slices.Backward(g.Ops) {
-		if slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return needed[t] }) {
-			ops = append(ops, op)
-			for _, t := range op.Inputs {
-				needed[t] = true
-			}
-		}
-	}
-	slices.Reverse(ops)
-	g.Ops = ops
+	g.KeepNeeded(nil)
 }
 
 // row converts with both kinds of weights and prints one line per output.

@@ -168,16 +168,6 @@ func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	return shapes
 }
 
-// weightedSum reports whether op's kernel calls sums.
-func weightedSum(op *tflite.Op) bool {
-	switch op.Code {
-	case schema.BuiltinOperatorCONV_2D, schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorTRANSPOSE_CONV,
-		schema.BuiltinOperatorFULLY_CONNECTED, schema.BuiltinOperatorBATCH_MATMUL:
-		return true
-	}
-	return false
-}
-
 // knowledge is which shapes and values do not depend on the graph inputs'
 // values.
 type knowledge struct{ shape, value map[*tflite.Tensor]bool }
@@ -200,7 +190,7 @@ func (k *knowledge) follow(op *tflite.Op) {
 	switch {
 	case asksShape(op):
 		values, shapes = shapes, true
-	case weightedSum(op):
+	case ops[op.Code].sums:
 		values = false // see Shapes
 	}
 	for _, t := range op.Outputs {

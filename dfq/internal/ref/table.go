@@ -11,16 +11,19 @@ import (
 // prepare, where set, computes once what a kernel needs of an op's constants.
 // It gets nil for inputs that are no constants and may return nil; the kernel
 // finds the result in call.prepared.
+//
+// sums says that the kernel calls call.sums.
 var ops = [...]struct {
 	kernel  kernel
 	prepare func(constants []*value) any
+	sums    bool
 }{
 	// Weighted sums
-	schema.BuiltinOperatorCONV_2D:           {kernel: conv2D, prepare: prepareDense},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {kernel: depthwiseConv2D},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {kernel: fullyConnected, prepare: prepareDense},
-	schema.BuiltinOperatorTRANSPOSE_CONV:    {kernel: transposeConv, prepare: prepareDeconv},
-	schema.BuiltinOperatorBATCH_MATMUL:      {kernel: batchMatMul},
+	schema.BuiltinOperatorCONV_2D:           {kernel: conv2D, prepare: prepareDense, sums: true},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {kernel: depthwiseConv2D, sums: true},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {kernel: fullyConnected, prepare: prepareDense, sums: true},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {kernel: transposeConv, prepare: prepareDeconv, sums: true},
+	schema.BuiltinOperatorBATCH_MATMUL:      {kernel: batchMatMul, sums: true},
 
 	// Elementwise, two operands
 	schema.BuiltinOperatorADD:                {kernel: arithmetic(addRow, func(a, b int64) int64 { return a + b })},
