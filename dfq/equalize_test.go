@@ -389,6 +389,28 @@ func reshapedByComputedShape(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return b.Op("reshape", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, x.Shape, x, shape)
 }
 
+// What an error in a weight adds to an output, with its mean taken out or not.
+func TestErrorPower(t *testing.T) {
+	values := []float32{3, 5, 4, 7, 6, 5}
+	mean, square, variance := 0.0, 0.0, 0.0
+	for _, x := range values {
+		mean += float64(x) / float64(len(values))
+		square += float64(x) * float64(x) / float64(len(values))
+	}
+	for _, x := range values {
+		variance += (float64(x) - mean) * (float64(x) - mean) / float64(len(values))
+	}
+	m := channelMoments(values, 1)[0]
+	for _, c := range []struct {
+		opts Options
+		want float64
+	}{{Options{}, variance}, {Options{NoCorrect: true}, square}} {
+		if got := (&job{opts: &c.opts}).errorPower(m); math.Abs(got/c.want-1) > 1e-6 {
+			t.Errorf("corrected %t: %g, want %g", !c.opts.NoCorrect, got, c.want)
+		}
+	}
+}
+
 // What noise in an input channel does to a filter's outputs: its covariance between
 // two taps of a kernel is smooth, its variance 1.
 func TestNoiseBehindAFilter(t *testing.T) {

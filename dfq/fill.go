@@ -122,8 +122,8 @@ func (c channelRange) leastScale(lo, hi float64) float64 {
 //
 // Δ_t is the step of tensor t at its scaled range, e the importance of channels;
 // δ_ro is the step of row o of a reader's weights at its scaled range, V the
-// input's variance (its mean is corrected in the bias). The rows of a depthwise
-// filter, and of the filters that write the block, have steps that are scaled along.
+// input's errorPower. The rows of a depthwise filter, and of the filters that write
+// the block, have steps that are scaled along.
 func (f *filling) cost(s []float64) float64 {
 	total := 0.0
 	for k, ranges := range f.b.ranges {
@@ -143,7 +143,7 @@ func (f *filling) cost(s []float64) float64 {
 		power, scale := 0.0, make([]float64, len(r.place))
 		for c, p := range r.place {
 			scale[c] = at(s, p)
-			power += r.variance[c] / (scale[c] * scale[c])
+			power += r.power[c] / (scale[c] * scale[c])
 		}
 		for o, row := range r.rows {
 			largest := 0.0

@@ -153,9 +153,9 @@ func (b *block) measure(j *job) bool {
 //	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  k·(δ_r²/12 · Σ_o 1/v_o · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c)
 //
 // Δ_t is the step of tensor t at its scaled range, g the readers' gains; δ_r is
-// the step of a reader's weights at their scaled range, V the input's variance
-// (its mean is corrected in the bias), v the outputs'; δ_w is the step of the
-// weights that write the block, U their input's variance; k is sameEverywhere.
+// the step of a reader's weights at their scaled range, V the input's errorPower,
+// v the outputs' variance; δ_w is the step of the weights that write the block, U
+// their input's errorPower; k is sameEverywhere.
 func (b *block) cost(s []float64) float64 {
 	gain := 0.0
 	for _, r := range b.readers {

@@ -67,6 +67,39 @@ func TestSharedTwinOnPhotographs(t *testing.T) {
 	}
 }
 
+// Equalization is a step that gains by itself, without the corrections that follow: no
+// model loses more than half a dB by it.
+func TestSharedEqualizationAlone(t *testing.T) {
+	for _, c := range []struct {
+		name, images string
+	}{
+		{"mobilenet_v1_0.25_224", "imagenet"},
+		{"mobilenet_v2_1.0_224_dequant", "imagenet"},
+		{"resnet8_cifar10_fp32", "cifar10"},
+		{"vww96_float", "imagenet"},
+	} {
+		for _, perTensor := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/per tensor %t", c.name, perTensor), func(t *testing.T) {
+				m := sharedModel(t, c.name)
+				var sqnr [2]float64
+				for k, none := range []bool{true, false} {
+					q, r := quantize(t, m, &Options{PerTensor: perTensor, NoEqualize: none, NoCorrect: true, Interpreter: interpreter})
+					photographs := sharedPhotographs(t, c.images, m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 16)
+					diff, err := Compare(m, q, interpreter, len(photographs), func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					sqnr[k] = diff.Outputs[0].SQNR
+				}
+				t.Logf("plain %.1f dB, equalized %.1f dB", sqnr[0], sqnr[1])
+				if sqnr[1] < sqnr[0]-0.5 {
+					t.Errorf("equalization takes %.1f dB to %.1f dB", sqnr[0], sqnr[1])
+				}
+			})
+		}
+	}
+}
+
 // sharedPhotographs are up to n evenly picked photographs, the central square of
 // each, as an input reads them.
 func sharedPhotographs(t *testing.T, folder string, input *tflite.Tensor, e Encoding, n int) [][]float32 {

@@ -10,9 +10,9 @@ import (
 // reader is a weighted op as seen from its input: what noise there does to its
 // output, in units of each output channel's own variance.
 type reader struct {
-	op       *tflite.Op
-	place    []int     // by input channel: place, or −1
-	variance []float64 // by input channel: of the input; its mean is corrected in the bias
+	op    *tflite.Op
+	place []int     // by input channel: place, or −1
+	power []float64 // by input channel: its errorPower
 
 	// With one scale for all weights:
 	gain   []float64 // by place (last: fixed channels): by what noise there is multiplied, over outputs' variances
@@ -28,7 +28,7 @@ type reader struct {
 type writer struct {
 	place   []int     // by output channel
 	largest []float64 // by output channel: largest |w|
-	input   float64   // Σ over taps of the input's variance
+	input   float64   // Σ over taps of the input's errorPower
 }
 
 // newReader looks at op, which reads a tensor of the block.
@@ -36,9 +36,9 @@ func (b *block) newReader(j *job, op *tflite.Op) *reader {
 	f := spec(op).filter
 	in := op.Inputs[f.input]
 	channels := channelCount(in)
-	r := &reader{op: op, place: make([]int, channels), variance: make([]float64, channels)}
+	r := &reader{op: op, place: make([]int, channels), power: make([]float64, channels)}
 	for c, m := range j.stats[in].channels {
-		r.variance[c] = m.variance()
+		r.power[c] = j.errorPower(m)
 		r.place[c] = b.place(in, c)
 	}
 	switch {
@@ -55,6 +55,16 @@ func (b *block) newReader(j *job, op *tflite.Op) *reader {
 		}
 	}
 	return r
+}
+
+// errorPower is what an error of 1 in a weight adds to an output, squared, where the
+// weight reads values of moments m: their variance, since "correct biases" takes out
+// what it adds to the mean; the mean square where nothing does.
+func (j *job) errorPower(m moments) float64 {
+	if j.opts.NoCorrect {
+		return m.variance() + float64(m.mean*m.mean)
+	}
+	return m.variance()
 }
 
 // weigh fills in what noise in the places and in the weights does to the outputs.
@@ -143,7 +153,7 @@ func (b *block) newWriter(j *job, op *tflite.Op) *writer {
 	channels := j.stats[in].channels
 	reads := float64(w.Len()) / float64(len(channels)*lay.channels) // of each channel, by an output
 	for _, m := range channels {
-		wr.input += float64(reads * m.variance())
+		wr.input += float64(reads * j.errorPower(m))
 	}
 	return wr
 }
@@ -154,7 +164,7 @@ func (r *reader) weightNoise(s []float64) float64 {
 	for c, p := range r.place {
 		x := at(s, p)
 		largest = max(largest, r.behind[c]*float32(x))
-		power += float64(r.variance[c] / (x * x) * r.spread[c])
+		power += float64(r.power[c] / (x * x) * r.spread[c])
 	}
 	step := float64(largest) / affine.QMaxWeight
 	return r.weight * step * step / 12 * power
