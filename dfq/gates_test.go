@@ -83,7 +83,7 @@ func TestGatesThatStay(t *testing.T) {
 		for _, perTensor := range []bool{false, true} {
 			m, opts := siluNet(1, layer)
 			if name == "near the head" {
-				m = ChainSeed(1, Input(1, 16, 16, 3), Conv(8, 3), Scale(1, 40, 0.3, 4, 0.1), swish, Conv(8, 1), Conv(4, 1))
+				m = ChainSeed(1, Input(1, 16, 16, 3), Conv(8, 3), Scale(1, 40, 0.3, 4, 0.1), swish, Conv(8, 1), Conv(4, 1), Mean())
 			}
 			opts.PerTensor = perTensor
 			j := jobAfter(t, m, opts, "join gates")
@@ -147,8 +147,9 @@ func TestLayersOfPartedGates(t *testing.T) {
 	}
 }
 
-// Made-up inputs say too little of what leads to a few positions that answer, two layers
-// back; few positions that only weigh the channels of many are no such thing.
+// Made-up inputs say too little of few positions, and of what leads to those that answer,
+// two layers back. Few positions that only weigh the channels of many have nothing before
+// them left alone, nor has an output of many.
 func TestTooFewToKnow(t *testing.T) {
 	global := Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid)
 	excite := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
@@ -164,13 +165,18 @@ func TestTooFewToKnow(t *testing.T) {
 		"deeper classifier":  {Sequence(body, Conv(6, 3, ReLU), global, Conv(4, 1)), []bool{false, true, true}},
 		"excitation":         {Sequence(body, excite, Conv(6, 3, ReLU), Conv(6, 3), Conv(4, 1)), []bool{false, false, false}},
 		"excitation, a head": {Sequence(body, excite, global, Conv(4, 1)), []bool{true, true, true}},
-		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, true, true}},
+		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, false, false}},
 	} {
 		g := ChainSeed(1, Input(1, 16, 16, 3), test.layers).Graphs[0]
 		few := tooFewToKnow(g)
 		for i, want := range test.few {
 			if x := g.Ops[i].Outputs[0]; few[x] != want {
 				t.Errorf("%s: layer %d is left alone: %v, want %v", name, i, few[x], want)
+			}
+		}
+		for _, op := range g.Ops {
+			if x := op.Outputs[0]; x.Len() < 16*channelCount(x) && !few[x] {
+				t.Errorf("%s: %q has %v alone and is scaled", name, x.Name, x.Shape)
 			}
 		}
 	}
