@@ -47,14 +47,6 @@ func (s *tensorStats) usual() (lo, hi float64) {
 	return -largestUsual(lows), largestUsual(highs)
 }
 
-// keepUsual makes the usual range stay what it is when channels are scaled up below
-// it. Found again it could shrink, and close their headroom: where most samples reach
-// as far, the few that reach further pass for outliers.
-func (s *tensorStats) keepUsual() {
-	lo, hi := s.usual()
-	s.kept = &Range{lo, hi}
-}
-
 // fewSamples are too few to tell an outlier.
 const fewSamples = 8
 

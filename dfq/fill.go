@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math"
+	"slices"
 
 	"dfq/dfq/internal/affine"
 	"dfq/tflite"
@@ -12,16 +13,17 @@ import (
 // channel's range by themselves, where it is the activations that gain. It is as
 // exact in float as equalize, whose variables, ties and bounds it shares.
 //
-// A channel keeps headroom below the ends of its tensor's usual range, which stays
-// what it was, and none is scaled down: no value is clipped that was not, nor gets
-// a larger step. Only behind SiLU the lower end may move, see smallEnd.
+// A channel keeps headroom below the ends of its tensor's room, which stays what it was,
+// and none is scaled down: no value is clipped that was not, nor gets a larger step.
+// Only behind SiLU the lower end may move, see smallEnd.
 func fillRanges(j *job) error {
 	v := newChannelScales(j)
 	v.boundByCaps(j)
-	blocks := v.blocks(j)
+	blocks, room := v.blocks(j), j.rooms()
 	for _, b := range blocks {
 		for _, t := range b.tensors {
-			j.stats[t].keepUsual()
+			kept := room[t]
+			j.stats[t].kept = &kept
 		}
 	}
 	for range sweeps {
@@ -46,6 +48,31 @@ func fillRanges(j *job) error {
 	}
 	j.reportScaled(blocks)
 	return nil
+}
+
+// rooms are the usual ranges of tensors, or where it is larger that of the tensor that
+// holds their values among others' at one scale, as CONCATENATION makes it. They are found
+// before channels are scaled: behind that a usual range could shrink, and close their
+// headroom, since where most samples reach as far, the few that reach further pass for
+// outliers.
+func (j *job) rooms() map[*tflite.Tensor]Range {
+	room, uses := map[*tflite.Tensor]Range{}, j.graph.Uses()
+	for t, s := range j.stats {
+		lo, hi := s.usual()
+		room[t] = Range{lo, hi}
+	}
+	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
+		if j.float[op] != "" || j.scaleRule(op).kind != sameScale {
+			continue
+		}
+		out, ok := room[op.Outputs[0]]
+		for _, t := range op.Inputs {
+			if in, real := room[t]; ok && real && len(uses[t]) == 1 {
+				room[t] = Range{math.Min(in.Lo, out.Lo), math.Max(in.Hi, out.Hi)}
+			}
+		}
+	}
+	return room
 }
 
 // headroom is how much more than it was seen to have a channel that is scaled up

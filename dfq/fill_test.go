@@ -3,6 +3,7 @@ package dfq
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -11,12 +12,13 @@ import (
 )
 
 // Filling ranges changes no output of the float graph, over all that passes
-// scales on, and leaves every tensor's usual range as it was.
+// scales on, and leaves every tensor the room that it had.
 func TestFillKeepsTheFunction(t *testing.T) {
 	keepsTheFunction(t, "fill ranges", false, func(t *testing.T, m *tflite.Model, opts *Options, j *job) {
-		before := map[string]*tensorStats{}
-		for tensor, s := range jobAfter(t, m, opts, "estimate").stats {
-			before[tensor.Name] = s
+		before, room := map[string]*tensorStats{}, map[string]Range{}
+		estimated := jobAfter(t, m, opts, "estimate")
+		for tensor, r := range estimated.rooms() {
+			before[tensor.Name], room[tensor.Name] = estimated.stats[tensor], r
 		}
 		silu := map[string]bool{} // tensors whose lower end may move, no further than what SiLU needs
 		cut := map[string]bool{}  // those that SiLU reads: far below 0 it does not tell values apart
@@ -32,6 +34,9 @@ func TestFillKeepsTheFunction(t *testing.T) {
 			}
 			lo, hi := s.usual()
 			oldLo, oldHi := before[tensor.Name].usual()
+			if s.kept != nil {
+				oldLo, oldHi = room[tensor.Name].Lo, room[tensor.Name].Hi
+			}
 			lowest := oldLo
 			if silu[tensor.Name] {
 				lowest = math.Min(oldLo, -oldHi/smallEnd)
@@ -77,6 +82,39 @@ func TestFillKeepsHeadroom(t *testing.T) {
 	}
 	if before, after := usual("estimate"), usual("fill ranges"); before != after {
 		t.Errorf("the usual range was %v and became %v", before, after)
+	}
+}
+
+// Channels that fill their own tensor, but not the one where they share a scale with
+// others, are scaled up as well.
+func TestFillSeesSharedScales(t *testing.T) {
+	small := Sequence(Conv(4, 1, ReLU), Scale(0.02), Unary(schema.BuiltinOperatorRELU, nil))
+	m := ChainSeed(3, Input(1, 16, 16, 3), Conv(8, 3, ReLU), Concat(small, Identity()), Conv(8, 1, ReLU), Conv(4, 1))
+	reader := m.Graphs[0].Ops[slices.IndexFunc(m.Graphs[0].Ops, func(op *tflite.Op) bool { return op.Code == schema.BuiltinOperatorCONCATENATION })+1]
+	w := reader.Inputs[1]
+	v := w.Floats()
+	for i := range v {
+		if i%12 < 4 { // what reads the small ones
+			v[i] *= 50
+		}
+	}
+	w.SetFloats(v)
+	opts := &Options{Calibration: Inputs(m, 9, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+	sqnr := func(o Options) float64 {
+		q, _, err := Quantize(m, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Compare(m, q, evaluate, len(opts.Calibration), func(i int) ([][]float32, error) { return opts.Calibration[i], nil }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Outputs[0].SQNR
+	}
+	plain := *opts
+	plain.NoEqualize = true
+	if with, without := sqnr(*opts), sqnr(plain); with < without+10 {
+		t.Errorf("%.1f dB with ranges filled, %.1f without", with, without)
 	}
 }
 

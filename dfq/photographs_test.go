@@ -100,6 +100,27 @@ func TestSharedEqualizationAlone(t *testing.T) {
 	}
 }
 
+// A network whose answers are maps is scaled up to its outputs, and what shares a scale
+// with others is scaled to fill it: pose_cpm joins maps of 0 to 1 with features, stage by
+// stage, and each stage goes on from them.
+func TestSharedMaps(t *testing.T) {
+	m := sharedModel(t, "pose_cpm_demo_model")
+	var sqnr [2]float64
+	for k, none := range []bool{true, false} {
+		q, r := quantize(t, m, &Options{NoEqualize: none, Interpreter: interpreter})
+		photographs := sharedPhotographs(t, "people", m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 8)
+		diff, err := Compare(m, q, interpreter, len(photographs), func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sqnr[k] = diff.Outputs[0].SQNR
+	}
+	t.Logf("%.1f dB, with ranges filled %.1f dB", sqnr[0], sqnr[1])
+	if sqnr[1] < sqnr[0]+5 {
+		t.Errorf("filling ranges takes %.1f dB to %.1f dB", sqnr[0], sqnr[1])
+	}
+}
+
 // sharedPhotographs are up to n evenly picked photographs, the central square of
 // each, as an input reads them.
 func sharedPhotographs(t *testing.T, folder string, input *tflite.Tensor, e Encoding, n int) [][]float32 {
