@@ -325,7 +325,7 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	for _, op := range g.Ops {
 		ops = append(ops, op)
 		fused := op.Activation()
-		code, splits := activationOp[fused]
+		code, splits := standaloneOf(fused)
 		if spec(op).filter == nil || !splits || !real(op.Outputs[0]) {
 			continue
 		}
@@ -346,12 +346,6 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	}
 	g.KeepNeeded(nil)
 	return probe, observed
-}
-
-var activationOp = map[schema.ActivationFunctionType]schema.BuiltinOperator{
-	schema.ActivationFunctionTypeRELU:         schema.BuiltinOperatorRELU,
-	schema.ActivationFunctionTypeRELU6:        schema.BuiltinOperatorRELU6,
-	schema.ActivationFunctionTypeRELU_N1_TO_1: schema.BuiltinOperatorRELU_N1_TO_1,
 }
 
 // eachSample runs n samples through m and hands the outputs to visit. Both functions are

@@ -42,10 +42,21 @@ func fuseActivations(j *job) error {
 	return nil
 }
 
+// standalone are the ops that are an activation.
 var standalone = map[schema.BuiltinOperator]schema.ActivationFunctionType{
 	schema.BuiltinOperatorRELU:         schema.ActivationFunctionTypeRELU,
 	schema.BuiltinOperatorRELU6:        schema.ActivationFunctionTypeRELU6,
 	schema.BuiltinOperatorRELU_N1_TO_1: schema.ActivationFunctionTypeRELU_N1_TO_1,
+}
+
+// standaloneOf is the op that computes an activation, if there is one.
+func standaloneOf(act schema.ActivationFunctionType) (schema.BuiltinOperator, bool) {
+	for code, a := range standalone {
+		if a == act {
+			return code, true
+		}
+	}
+	return 0, false
 }
 
 // fusable are the ops whose int8 kernels all know a fused activation.
