@@ -81,19 +81,11 @@ func TestAverageByMeanIsMoreExact(t *testing.T) {
 	}
 	m := Chain(Input(1, 8, 8, 4), Depthwise(1), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 8, Valid))
 	samples := far(m, 32)
-	sqnr := func(o Options) float64 {
+	held := func(o Options) float64 {
 		o.Calibration, o.Inputs, o.Interpreter = samples[:16], []InputRange{{Range: Range{-1, 1}}}, interpreter
-		q, _, err := Quantize(m, &o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := Compare(m, q, interpreter, 16, func(i int) ([][]float32, error) { return samples[16+i], nil }, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d.Outputs[0].SQNR
+		return quantizedSQNR(t, m, o, interpreter, samples[16:])
 	}
-	by, without := sqnr(Options{}), sqnr(Options{NoEqualize: true})
+	by, without := held(Options{}), held(Options{NoEqualize: true})
 	if by < without+6 {
 		t.Errorf("%.1f dB with a MEAN, %.1f with the pool; want a bit more at least", by, without)
 	}

@@ -328,10 +328,5 @@ func sqnrWithout(t *testing.T, m *tflite.Model, opts *Options, without string) f
 			t.Fatalf("%s: %v", p.name, err)
 		}
 	}
-	samples := Inputs(m, 3, 40, 1)
-	d, err := Compare(m, j.model, evaluate, len(samples), func(i int) ([][]float32, error) { return samples[i], nil }, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Outputs[0].SQNR
+	return sqnrOf(t, m, j.model, evaluate, Inputs(m, 3, 40, 1))
 }

@@ -79,11 +79,11 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 			}
 			if t.Len() < fewPositions*channelCount(t) {
 				few[t] = true
-				if answers[t] {
-					depth[t] = 0
-					for _, in := range op.Inputs {
-						answers[in] = true
-					}
+			}
+			if few[t] && answers[t] {
+				depth[t] = 0
+				for _, in := range op.Inputs {
+					answers[in] = true
 				}
 			}
 			if d, ok := depth[t]; ok {

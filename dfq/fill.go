@@ -22,8 +22,7 @@ func fillRanges(j *job) error {
 	blocks, room := v.blocks(j), j.rooms()
 	for _, b := range blocks {
 		for _, t := range b.tensors {
-			kept := room[t]
-			j.stats[t].kept = &kept
+			j.stats[t].kept = room[t]
 		}
 	}
 	for range sweeps {
@@ -55,20 +54,20 @@ func fillRanges(j *job) error {
 // before channels are scaled: behind that a usual range could shrink, and close their
 // headroom, since where most samples reach as far, the few that reach further pass for
 // outliers.
-func (j *job) rooms() map[*tflite.Tensor]Range {
-	room, uses := map[*tflite.Tensor]Range{}, j.graph.Uses()
+func (j *job) rooms() map[*tflite.Tensor]*Range {
+	room, uses := map[*tflite.Tensor]*Range{}, j.graph.Uses()
 	for t, s := range j.stats {
 		lo, hi := s.usual()
-		room[t] = Range{lo, hi}
+		room[t] = &Range{lo, hi}
 	}
 	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
-		if j.float[op] != "" || j.scaleRule(op).kind != sameScale {
+		if j.float[op] != "" || j.scaleRule(op).kind != sameScale || len(op.Outputs) == 0 {
 			continue
 		}
-		out, ok := room[op.Outputs[0]]
+		out := room[op.Outputs[0]]
 		for _, t := range op.Inputs {
-			if in, real := room[t]; ok && real && len(uses[t]) == 1 {
-				room[t] = Range{math.Min(in.Lo, out.Lo), math.Max(in.Hi, out.Hi)}
+			if in := room[t]; in != nil && out != nil && len(uses[t]) == 1 {
+				in.Lo, in.Hi = math.Min(in.Lo, out.Lo), math.Max(in.Hi, out.Hi)
 			}
 		}
 	}

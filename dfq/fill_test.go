@@ -15,7 +15,7 @@ import (
 // scales on, and leaves every tensor the room that it had.
 func TestFillKeepsTheFunction(t *testing.T) {
 	keepsTheFunction(t, "fill ranges", false, func(t *testing.T, m *tflite.Model, opts *Options, j *job) {
-		before, room := map[string]*tensorStats{}, map[string]Range{}
+		before, room := map[string]*tensorStats{}, map[string]*Range{}
 		estimated := jobAfter(t, m, opts, "estimate")
 		for tensor, r := range estimated.rooms() {
 			before[tensor.Name], room[tensor.Name] = estimated.stats[tensor], r
@@ -100,20 +100,9 @@ func TestFillSeesSharedScales(t *testing.T) {
 	}
 	w.SetFloats(v)
 	opts := &Options{Calibration: Inputs(m, 9, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
-	sqnr := func(o Options) float64 {
-		q, _, err := Quantize(m, &o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := Compare(m, q, evaluate, len(opts.Calibration), func(i int) ([][]float32, error) { return opts.Calibration[i], nil }, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d.Outputs[0].SQNR
-	}
 	plain := *opts
 	plain.NoEqualize = true
-	if with, without := sqnr(*opts), sqnr(plain); with < without+10 {
+	if with, without := quantizedSQNR(t, m, *opts, evaluate, opts.Calibration), quantizedSQNR(t, m, plain, evaluate, opts.Calibration); with < without+10 {
 		t.Errorf("%.1f dB with ranges filled, %.1f without", with, without)
 	}
 }

@@ -25,6 +25,23 @@ func halfFloats() *tflite.Model {
 	return b.Model(z)
 }
 
+// quantizedSQNR is how close m quantized with opts comes to m on samples, in dB, by its first output.
+func quantizedSQNR(t *testing.T, m *tflite.Model, opts Options, open Interpreter, samples [][][]float32) float64 {
+	t.Helper()
+	q, _ := quantize(t, m, &opts)
+	return sqnrOf(t, m, q, open, samples)
+}
+
+// sqnrOf is how close q comes to m on samples, in dB, by its first output.
+func sqnrOf(t *testing.T, m, q *tflite.Model, open Interpreter, samples [][][]float32) float64 {
+	t.Helper()
+	d, err := Compare(m, q, open, len(samples), func(i int) ([][]float32, error) { return samples[i], nil }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Outputs[0].SQNR
+}
+
 // float16s encodes numbers that float16 can hold exactly and that are normal,
 // or zero.
 func float16s(values ...float64) []byte {

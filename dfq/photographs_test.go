@@ -80,20 +80,10 @@ func TestSharedEqualizationAlone(t *testing.T) {
 	} {
 		for _, perTensor := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/per tensor %t", c.name, perTensor), func(t *testing.T) {
-				m := sharedModel(t, c.name)
-				var sqnr [2]float64
-				for k, none := range []bool{true, false} {
-					q, r := quantize(t, m, &Options{PerTensor: perTensor, NoEqualize: none, NoCorrect: true, Interpreter: interpreter})
-					photographs := sharedPhotographs(t, c.images, m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 16)
-					diff, err := Compare(m, q, interpreter, len(photographs), func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					sqnr[k] = diff.Outputs[0].SQNR
-				}
-				t.Logf("plain %.1f dB, equalized %.1f dB", sqnr[0], sqnr[1])
-				if sqnr[1] < sqnr[0]-0.5 {
-					t.Errorf("equalization takes %.1f dB to %.1f dB", sqnr[0], sqnr[1])
+				plain, equalized := withoutAndWith(t, c.name, c.images, 16, Options{PerTensor: perTensor, NoCorrect: true})
+				t.Logf("plain %.1f dB, equalized %.1f dB", plain, equalized)
+				if equalized < plain-0.5 {
+					t.Errorf("equalization takes %.1f dB to %.1f dB", plain, equalized)
 				}
 			})
 		}
@@ -104,21 +94,30 @@ func TestSharedEqualizationAlone(t *testing.T) {
 // with others is scaled to fill it: pose_cpm joins maps of 0 to 1 with features, stage by
 // stage, and each stage goes on from them.
 func TestSharedMaps(t *testing.T) {
-	m := sharedModel(t, "pose_cpm_demo_model")
-	var sqnr [2]float64
-	for k, none := range []bool{true, false} {
-		q, r := quantize(t, m, &Options{NoEqualize: none, Interpreter: interpreter})
-		photographs := sharedPhotographs(t, "people", m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], 8)
-		diff, err := Compare(m, q, interpreter, len(photographs), func(i int) ([][]float32, error) { return [][]float32{photographs[i]}, nil }, nil)
-		if err != nil {
-			t.Fatal(err)
+	plain, filled := withoutAndWith(t, "pose_cpm_demo_model", "people", 8, Options{})
+	t.Logf("%.1f dB, with ranges filled %.1f dB", plain, filled)
+	if filled < plain+5 {
+		t.Errorf("filling ranges takes %.1f dB to %.1f dB", plain, filled)
+	}
+}
+
+// withoutAndWith is the SQNR of a real model's first output on n photographs, without any
+// scaling of channels and with it.
+func withoutAndWith(t *testing.T, name, folder string, n int, opts Options) (without, with float64) {
+	t.Helper()
+	m := sharedModel(t, name)
+	opts.Interpreter = interpreter
+	on := func(o Options) float64 {
+		q, r := quantize(t, m, &o)
+		var samples [][][]float32
+		for _, p := range sharedPhotographs(t, folder, m.Graphs[0].Inputs[0], r.Inputs[0].Encodings[0], n) {
+			samples = append(samples, [][]float32{p})
 		}
-		sqnr[k] = diff.Outputs[0].SQNR
+		return sqnrOf(t, m, q, interpreter, samples)
 	}
-	t.Logf("%.1f dB, with ranges filled %.1f dB", sqnr[0], sqnr[1])
-	if sqnr[1] < sqnr[0]+5 {
-		t.Errorf("filling ranges takes %.1f dB to %.1f dB", sqnr[0], sqnr[1])
-	}
+	plain := opts
+	plain.NoEqualize = true
+	return on(plain), on(opts)
 }
 
 // sharedPhotographs are up to n evenly picked photographs, the central square of

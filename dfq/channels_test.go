@@ -1,0 +1,44 @@
+package dfq
+
+import (
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// Made-up inputs say too little of few positions, and of what leads to those that answer,
+// two layers back. Few positions that only weigh the channels of many have nothing before
+// them left alone, nor has an output of many.
+func TestTooFewToKnow(t *testing.T) {
+	global := Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid)
+	excite := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		y := Sequence(global, Conv(4, 1, ReLU), Conv(x.Shape[3], 1), Unary(schema.BuiltinOperatorLOGISTIC, nil))(b, x)
+		return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
+	}
+	body := Sequence(Conv(6, 3, ReLU), Conv(6, 3, ReLU), Conv(6, 3, ReLU))
+	for name, test := range map[string]struct {
+		layers Layer
+		few    []bool // of the first three
+	}{
+		"classifier":         {Sequence(body, global, Reshape(1, 6), Dense(4)), []bool{true, true, true}},
+		"deeper classifier":  {Sequence(body, Conv(6, 3, ReLU), global, Conv(4, 1)), []bool{false, true, true}},
+		"excitation":         {Sequence(body, excite, Conv(6, 3, ReLU), Conv(6, 3), Conv(4, 1)), []bool{false, false, false}},
+		"excitation, a head": {Sequence(body, excite, global, Conv(4, 1)), []bool{true, true, true}},
+		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, false, false}},
+	} {
+		g := ChainSeed(1, Input(1, 16, 16, 3), test.layers).Graphs[0]
+		few := tooFewToKnow(g)
+		for i, want := range test.few {
+			if x := g.Ops[i].Outputs[0]; few[x] != want {
+				t.Errorf("%s: layer %d is left alone: %v, want %v", name, i, few[x], want)
+			}
+		}
+		for _, op := range g.Ops {
+			if x := op.Outputs[0]; x.Len() < 16*channelCount(x) && !few[x] {
+				t.Errorf("%s: %q has %v alone and is scaled", name, x.Name, x.Shape)
+			}
+		}
+	}
+}
