@@ -6,7 +6,8 @@ import (
 	"dfq/tflite"
 )
 
-// quantizeBiases makes every bias integers at scale s_in·s_w of its channel.
+// quantizeBiases makes every bias integers at scale s_in·s_w of its channel, those of
+// equal channels a part of a step apart.
 // quantizeWeights has made the scales wide enough for int32, which biases of
 // int16 ops keep to as well: in their int64 kernels a factor s_in·s_w/s_out that
 // goes with more bits would be rounded to 0.
@@ -24,7 +25,11 @@ func quantizeBiases(j *job) error {
 			scales[c] = input * s
 		}
 		bias.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales))}
-		j.biases[bias] = quantizeBias(bias.Floats(), scales)
+		values := bias.Floats()
+		for c, by := range j.apart(op) {
+			values[c] += float32(by)
+		}
+		j.biases[bias] = quantizeBias(values, scales)
 	}
 	return nil
 }

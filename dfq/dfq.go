@@ -188,6 +188,7 @@ type job struct {
 	stats    map[*tflite.Tensor]*tensorStats // "estimate"
 	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
 	parted   map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
+	copies   map[*tflite.Op][][]int          // "double channels": which channels of a filter's output are equal, itself the first
 	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights  map[*tflite.Tensor][]int8       // "quantize weights"
 	biases   map[*tflite.Tensor][]int32      // "quantize biases"

@@ -9,18 +9,18 @@ import (
 )
 
 // doubleChannels puts copies of a tensor's noisiest channels into its dead ones, which
-// int8 models compute all the same. A filter that reads w·x reads the mean of both,
+// int8 models compute all the same. A filter that reads w·x reads w/m of each of m equal
+// channels. In float the answer is the same. In int8 they are rounded a part of a step
+// apart, see apart, and the noise of their mean is that of one over m².
 //
-//	w/2·x + w/(2g)·(g·x),
-//
-// and since x and g·x are rounded apart, the noise of rounding them, and of rounding
-// the weights that make them, is halved. In float the answer is the same. It is the
-// outlier channel splitting of Zhao et al. (ICML 2019) without the channels that adds.
+// It is the outlier channel splitting of Zhao et al. (ICML 2019) without the channels
+// that adds.
 //
 // A channel is doubled along a chain of filters: the convolution that writes it, the
 // depthwise ones that it passes, up to the convolution that sums channels again.
 func doubleChannels(j *job) error {
 	importance, few, uses := importances(j), tooFewToKnow(j.graph), j.graph.Uses()
+	j.copies = map[*tflite.Op][][]int{}
 	for _, op := range j.graph.Ops {
 		c := j.chainFrom(op, uses)
 		if c == nil || few[c.last()] || importance[c.last()] == nil {
@@ -30,8 +30,7 @@ func doubleChannels(j *job) error {
 		if len(spares) == 0 {
 			continue
 		}
-		noise, rest := c.noise(j, importance, spares)
-		sources, gain := noisiest(noise, rest, len(spares))
+		sources, gain := noisiest(c.noise(j, importance, spares), len(spares))
 		if !(gain >= doublingPays) {
 			continue
 		}
@@ -44,10 +43,6 @@ func doubleChannels(j *job) error {
 
 // doublingPays is the least gain in dB for which a chain's channels are doubled.
 const doublingPays = 0.5
-
-// apart is g: by what each further copy of a channel is smaller than the one before.
-// Values of some steps are rounded apart by it, and a step becomes little larger.
-const apart = 0.95
 
 // chain is a convolution, what its output's channels pass one by one, and the
 // convolution that reads them.
@@ -130,68 +125,27 @@ func (c *chain) spares(j *job) []spare {
 	return out
 }
 
-// noise is what rounding a channel, at all stages of the chain, costs the outputs, as far
-// as copies lessen it, and the rest. A channel that reaches a cap keeps its size, and is
-// rounded like its copies.
-func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []spare) (noise []float64, rest float64) {
-	noise = make([]float64, channelCount(c.last()))
-	differ := make([]bool, len(noise))
-	for k, op := range c.filters {
+// noise is what rounding each channel, at all stages of the chain, costs the outputs;
+// nothing for the spares.
+func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []spare) []float64 {
+	noise := make([]float64, channelCount(c.last()))
+	for _, op := range c.filters {
 		t := op.Outputs[0]
 		step := j.usualStep(t)
 		for ch, share := range j.stats[t].share(func(x float64) bool { return x != 0 }) {
-			e := float64(share*step*step) * importance[t][ch]
-			if differ[ch] = differ[ch] || c.size(j, k, ch, 1) != 1; differ[ch] {
-				noise[ch] += e
-			} else {
-				rest += e
-			}
+			noise[ch] += float64(share*step*step) * importance[t][ch]
 		}
 	}
 	for _, s := range spares {
-		rest += noise[s.channel]
 		noise[s.channel] = 0
 	}
-	return noise, rest
-}
-
-// size is by what the n-th copy of a channel is larger than the channel, behind the
-// chain's k-th filter. Behind one where made-up inputs reach the cap of RELU6 it is not,
-// and so the filter has larger weights for smaller copies: if these would raise the one
-// scale that it has, all its weights would pay, and copies have the channel's size.
-func (c *chain) size(j *job, k, channel, n int) float64 {
-	size := math.Pow(apart, float64(n))
-	switch {
-	case c.capped(j, k, channel):
-		return 1
-	case k+1 < len(c.filters) && c.capped(j, k+1, channel) && j.raisesScale(c.filters[k+1], channel, 1/size):
-		return 1
-	}
-	return size
-}
-
-// capped reports whether a channel reaches the cap of the chain's k-th filter.
-func (c *chain) capped(j *job, k, channel int) bool {
-	op := c.filters[k]
-	_, cap := tflite.Clamp(op.Activation())
-	return j.stats[op.Outputs[0]].pre[channel].hi >= cap
-}
-
-// raisesScale reports whether an output's weights, times a factor, raise the one scale
-// that all of op's weights have.
-func (j *job) raisesScale(op *tflite.Op, channel int, by float64) bool {
-	if !j.scalesPerTensor(op) {
-		return false
-	}
-	f := spec(op).filter
-	bounds := channelMax(op.Inputs[f.weights].Floats(), layoutOf(op.Inputs[f.weights], f.out))
-	return by*bounds[channel] > slices.Max(bounds)
+	return noise
 }
 
 // noisiest returns the channels to copy into n spares, one for each while it pays, and
-// the gain in dB: m equal channels have the noise of one over m.
-func noisiest(noise []float64, rest float64, n int) (sources []int, gain float64) {
-	start := rest
+// the gain in dB: m equal channels have the noise of one over m².
+func noisiest(noise []float64, n int) (sources []int, gain float64) {
+	start := 0.0
 	for _, e := range noise {
 		start += e
 	}
@@ -199,7 +153,8 @@ func noisiest(noise []float64, rest float64, n int) (sources []int, gain float64
 	for range n {
 		best, most := 0, 0.0
 		for c, e := range noise {
-			if less := e / times[c] / (times[c] + 1); less > most {
+			m := times[c]
+			if less := e/(m*m) - e/((m+1)*(m+1)); less > most {
 				best, most = c, less
 			}
 		}
@@ -216,42 +171,38 @@ func noisiest(noise []float64, rest float64, n int) (sources []int, gain float64
 // leastShare of a chain's noise is what a copy must take away.
 const leastShare = 0.005
 
-// copied is a channel that is size times another.
-type copied struct {
-	channel int
-	size    float64
-}
-
 // double puts copies of the sources into the first spares.
 func (c *chain) double(j *job, spares []spare, sources []int) {
 	spares = spares[:len(sources)]
 	c.silence(spares)
-	copies := make([][]copied, channelCount(c.last()))
+	copies := make([][]int, channelCount(c.last()))
 	for from := range copies {
-		copies[from] = []copied{{from, 1}}
+		copies[from] = []int{from}
 	}
 	for i, from := range sources {
-		to, before, size := spares[i].channel, 1.0, 1.0
+		to := spares[i].channel
+		copies[from], copies[to] = append(copies[from], to), nil
 		for k, op := range c.filters {
-			before, size = size, c.size(j, k, from, len(copies[from]))
 			f := spec(op).filter
-			copyWeights(op.Inputs[f.weights], f.out, len(copies), from, to, size/before)
-			copyWeights(op.Inputs[f.bias], 0, len(copies), from, to, size)
+			copyWeights(op.Inputs[f.weights], f.out, len(copies), from, to)
+			copyWeights(op.Inputs[f.bias], 0, len(copies), from, to)
 			for _, t := range c.tensors[k] {
-				j.stats[t].copyChannel(from, to, size)
+				j.stats[t].copyChannel(from, to)
 			}
-			copyChannel(j.patches[c.readerOf(k)], layout{len(copies), 1}, len(copies), from, to, size)
+			copyChannel(j.patches[c.readerOf(k)], layout{len(copies), 1}, len(copies), from, to)
 		}
-		copies[from], copies[to] = append(copies[from], copied{to, size}), nil
+	}
+	for _, op := range c.filters {
+		j.copies[op] = copies
 	}
 	c.shareWeights(j, copies)
 }
 
-// shareWeights shares what the reader's weights make of a channel among its copies.
+// shareWeights shares a channel's weights in the reader among its copies.
 //
 // Equal shares would be rounded alike, and their errors would add up. So all but the
 // last are whole numbers of steps, and what rounding the last one errs is all.
-func (c *chain) shareWeights(j *job, copies [][]copied) {
+func (c *chain) shareWeights(j *job, copies [][]int) {
 	f := spec(c.reader).filter
 	w := c.reader.Inputs[f.weights]
 	values, out, in := w.Floats(), layoutOf(w, f.out), layoutOf(w, f.in)
@@ -261,13 +212,12 @@ func (c *chain) shareWeights(j *job, copies [][]copied) {
 			from := in.channel(i) % len(copies)
 			left := float64(x)
 			for n, to := range copies[from] {
-				at := i + (to.channel-from)*in.inner
-				part := left / float64(len(copies[from])-n) / to.size
+				part := left / float64(len(copies[from])-n)
 				if n+1 < len(copies[from]) {
 					part = take(i, part)
 				}
-				values[at] = float32(part)
-				left -= float64(part * to.size)
+				values[i+(to-from)*in.inner] = float32(part)
+				left -= part
 			}
 		}
 	}
@@ -278,6 +228,37 @@ func (c *chain) shareWeights(j *job, copies [][]copied) {
 		return step * math.Round(x/step)
 	})
 	w.SetFloats(values)
+}
+
+// apart is by what the biases of a filter are raised so that the equal channels of its
+// output are rounded apart: of m the n-th, counted from 0, by (n + ½)/m − ½ steps. The
+// mean of m values that are so rounded is that of one rounded to steps m times as small
+// (Hermite's identity). A 0 of a RELU stays 0 in all of them.
+//
+// What a depthwise filter reads is apart already, but for zeros. Nil if no channels are
+// equal.
+func (j *job) apart(op *tflite.Op) []float64 {
+	if j.copies[op] == nil {
+		return nil
+	}
+	f := spec(op).filter
+	in, out := op.Inputs[f.input], op.Outputs[0]
+	before := make([]float64, channelCount(out)) // what a step of the input makes of the output
+	if f == depthwise {
+		step, w := float64(scaleOf(in)), op.Inputs[f.weights].Floats()
+		share := j.stats[in].share(func(x float64) bool { return x != 0 })
+		for i, at := range eachWeight(op, f) {
+			before[at.out] += float64(float64(w[i])*share[at.in]) * step
+		}
+	}
+	by := make([]float64, len(before))
+	for _, equal := range j.copies[op] {
+		for n, c := range equal {
+			part := (float64(n)+0.5)/float64(len(equal)) - 0.5
+			by[c] = part * (float64(scaleOf(out)) - before[c])
+		}
+	}
+	return by
 }
 
 // readerOf is the filter that reads what the chain's k-th filter writes.
@@ -304,33 +285,33 @@ func (c *chain) silence(spares []spare) {
 	bias.SetFloats(floats32(b))
 }
 
-// copyWeights copies one of n channels along an axis of a constant, times a factor.
-func copyWeights(w *tflite.Tensor, axis, n, from, to int, by float64) {
+// copyWeights copies one of n channels along an axis of a constant.
+func copyWeights(w *tflite.Tensor, axis, n, from, to int) {
 	v := w.Floats()
-	copyChannel(v, layoutOf(w, axis), n, from, to, by)
+	copyChannel(v, layoutOf(w, axis), n, from, to)
 	w.SetFloats(v)
 }
 
 // copyChannel is copyWeights of values. A dense layer may read the channels of several
 // positions: they repeat along the axis.
-func copyChannel(v []float32, lay layout, n, from, to int, by float64) {
+func copyChannel(v []float32, lay layout, n, from, to int) {
 	for i, x := range v {
 		if lay.channel(i)%n == from {
-			v[i+(to-from)*lay.inner] = float32(float64(x) * by)
+			v[i+(to-from)*lay.inner] = x
 		}
 	}
 }
 
-// copyChannel makes the statistics of a channel those of another, times a factor.
-func (s *tensorStats) copyChannel(from, to int, by float64) {
+// copyChannel makes the statistics of a channel those of another.
+func (s *tensorStats) copyChannel(from, to int) {
 	n := len(s.channels)
 	for _, set := range [][]moments{s.channels, s.pre, s.early} {
 		if len(set) > 0 {
-			set[to] = set[from].scaled(by)
+			set[to] = set[from]
 		}
 	}
 	for _, v := range [][]float32{s.rows, s.seen.lows, s.seen.highs} {
-		copyChannel(v, layout{n, 1}, n, from, to, by)
+		copyChannel(v, layout{n, 1}, n, from, to)
 	}
 	s.lo, s.hi = bounds(s.channels)
 }

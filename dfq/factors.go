@@ -20,7 +20,7 @@ import (
 //
 // A channel whose weights were rounded away on both sides has no factor, which
 // is written as 0: nothing is left of it in the INT8 model that could be compared.
-// So has a dead channel that carries a copy of another one there.
+// So has a dead channel that carries a copy of another one there, which c.copies has.
 func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	// Filters are those of the INT8 model once batch norms and activations are in them.
 	j, err := upTo("fuse activations", float, nil)
@@ -30,7 +30,7 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	v := newChannelScales(j)
 	pairs := pairFilters(j.graph, int8.Graphs[0])
 	there, back := make([]estimated, len(v.s)), make([]estimated, len(v.s))
-	copies := map[int]copied{} // by variable: of which, and by what it is larger
+	copies := map[int]int{} // by variable: of which
 	for _, p := range pairs {
 		p.mergeCopies(v, copies)
 		p.estimateOutputs(v, there)
@@ -54,17 +54,21 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 		}
 	}
 	for _, t := range c.want {
-		factors, made := ones(channelCount(t)), map[int]copied{}
+		factors := ones(channelCount(t))
+		var copiesOf [][]int // nil if there are none
 		if own := byName[t.Name]; own != nil && channelCount(own) == len(factors) {
 			channels := v.all(own)
 			for k, i := range channels {
 				factors[k] = v.s[i]
-				if of, at := sourceAmong(channels, copies, i); at >= 0 {
-					made[k] = copied{at, of.size}
+				if at := sourceAmong(channels, copies, i); at >= 0 {
+					if copiesOf == nil {
+						copiesOf = make([][]int, len(factors))
+					}
+					copiesOf[at] = append(copiesOf[at], k)
 				}
 			}
 		}
-		c.factors, c.copies = append(c.factors, factors), append(c.copies, made)
+		c.factors, c.copies = append(c.factors, factors), append(c.copies, copiesOf)
 	}
 	return nil
 }
@@ -149,104 +153,99 @@ func (p filterPair) each(f func(o, c int, w, q, scale float64)) {
 }
 
 // findCopies finds the outputs that are copies of others, see "double channels": of a
-// convolution those whose weights are another's in the INT8 model and not in the float
-// one, of a depthwise filter those whose inputs are.
-func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[int]copied) {
+// convolution those with the very weights of another in the INT8 model, and others in the
+// float one; of a depthwise filter those whose inputs are.
+func (p filterPair) findCopies(v *channelScales, known []estimated, copies map[int]int) {
 	out := p.op.Outputs[0]
 	n := channelCount(out)
 	if _, ok := v.first[out]; !ok || p.f.in < 0 && channelCount(p.op.Inputs[p.f.input]) != n {
 		return
 	}
-	lay := layoutOf(p.weights(), p.f.out)
 	expected, factors := make([]float32, len(p.float)), v.estimates(p.op.Inputs[p.f.input], known)
 	for i, at := range eachWeight(p.op, p.f) {
 		expected[i] = float32(float64(p.float[i]) * math.Exp(factors[at.in].log))
 	}
+	lay := layoutOf(p.weights(), p.f.out)
+	want, rows := byOutput(expected, lay), byOutput(p.real, lay)
 	own := make([]bool, n)
 	for o := range own {
-		cosine, _ := weightCosine(expected, p.real, lay, o, o)
-		own[o] = cosine >= ownWeights
+		own[o] = cosine(want[o], rows[o]) >= ownWeights
 	}
 	for o := range n {
-		from, ratio := -1, 0.0
+		from := -1
 		if p.f.in < 0 {
 			in := p.op.Inputs[p.f.input]
-			var c copied
-			if c, from = sourceAmong(v.all(in), copies, v.of(in, o)); from >= 0 {
-				_, ratio = weightCosine(p.real, p.real, lay, from, o)
-				ratio *= c.size
-			}
+			from = sourceAmong(v.all(in), copies, v.of(in, o))
 		} else if !own[o] {
-			most := copiedWeights
 			for c := range n {
-				if cosine, slope := weightCosine(p.real, p.real, lay, c, o); own[c] && cosine > most {
-					from, ratio, most = c, slope, cosine
+				if own[c] && slices.Equal(rows[c], rows[o]) {
+					from = c
 				}
 			}
 		}
 		if from >= 0 {
-			copies[v.of(out, o)] = copied{v.of(out, from), ratio}
+			copies[v.of(out, o)] = v.of(out, from)
 			known[v.of(out, o)] = estimated{lost: true}
 		}
 	}
 }
 
-// Weights whose cosine is below the first are not the same, above the second they are.
-const (
-	ownWeights    = 0.9
-	copiedWeights = 0.98
-)
+// ownWeights is the cosine above which weights are what became of a channel's own.
+const ownWeights = 0.9
 
-// weightCosine is the cosine of channel a of x and channel b of y, and by what b is larger; 0
-// where one is all zeros.
-func weightCosine(x, y []float32, lay layout, a, b int) (cosine, ratio float64) {
+// byOutput returns the weights of each output channel.
+func byOutput(w []float32, lay layout) [][]float32 {
+	rows := make([][]float32, lay.channels)
+	for i, x := range w {
+		rows[lay.channel(i)] = append(rows[lay.channel(i)], x)
+	}
+	return rows
+}
+
+// cosine is that of the angle between x and y; 0 where one is all zeros.
+func cosine(x, y []float32) float64 {
 	var xx, xy, yy float64
-	stride := lay.channels * lay.inner
-	for at := 0; at < len(x); at += stride {
-		u, w := x[at+a*lay.inner:][:lay.inner], y[at+b*lay.inner:][:lay.inner]
-		for i, s := range u {
-			xx += float64(s) * float64(s)
-			xy += float64(s) * float64(w[i])
-			yy += float64(w[i]) * float64(w[i])
-		}
+	for i, s := range x {
+		xx += float64(s) * float64(s)
+		xy += float64(s) * float64(y[i])
+		yy += float64(y[i]) * float64(y[i])
 	}
 	if xx == 0 || yy == 0 {
-		return 0, 0
+		return 0
 	}
-	return xy / math.Sqrt(xx*yy), xy / xx
+	return xy / math.Sqrt(xx*yy)
 }
 
 // mergeCopies adds what the filter makes of copies to what it makes of the channels that
 // they are copies of.
-func (p filterPair) mergeCopies(v *channelScales, copies map[int]copied) {
+func (p filterPair) mergeCopies(v *channelScales, copies map[int]int) {
 	in := p.op.Inputs[p.f.input]
 	if _, ok := v.first[in]; !ok || p.f.in < 0 {
 		return
 	}
 	lay, channels := layoutOf(p.weights(), p.f.in), v.all(in)
 	for d, i := range channels {
-		c, from := sourceAmong(channels, copies, i)
+		from := sourceAmong(channels, copies, i)
 		if from < 0 {
 			continue
 		}
 		for k := range p.real {
 			if lay.channel(k)%len(channels) == d {
-				p.real[k+(from-d)*lay.inner] += float32(c.size) * p.real[k]
+				p.real[k+(from-d)*lay.inner] += p.real[k]
 				p.real[k], p.float[k] = 0, 0
 			}
 		}
 	}
 }
 
-// sourceAmong is what variable i is a copy of, and where that stands among the variables
-// of a tensor's channels; −1 if i is no copy, or that of a channel elsewhere, as in the
-// other part of a SPLIT.
-func sourceAmong(channels []int, copies map[int]copied, i int) (copied, int) {
-	c, ok := copies[i]
-	if !ok {
-		return c, -1
+// sourceAmong is where what variable i is a copy of stands among the variables of a
+// tensor's channels; −1 if i is no copy, or that of a channel elsewhere, as in the other
+// part of a SPLIT.
+func sourceAmong(channels []int, copies map[int]int, i int) int {
+	if of, ok := copies[i]; ok {
+		return slices.Index(channels, of)
 	}
-	return c, slices.Index(channels, c.channel)
+	return -1
 }
 
 // all are the variables of t's channels.

@@ -15,8 +15,10 @@ import (
 // activation of its float twin, over all samples, real domain.
 //
 // Equalization divides channels by factors. What is compared is the INT8 value
-// times its channel's factor, and steps are those of the scale times it. Channels
-// that rounding left no weights, neither to write nor to read them, are left out.
+// times its channel's factor, and steps are those of the scale times it. A channel
+// that has copies in the INT8 model is the mean of all of them, which is what readers
+// make of it. Channels that rounding left no weights, neither to write nor to read
+// them, are left out.
 type LayerDiff struct {
 	Index     int     `json:"index"` // of the op in the INT8 model
 	Op        string  `json:"op"`
@@ -96,14 +98,15 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 }
 
 // layerComparison is what is compared: by layer, the tensors of both models, the
-// factors of their channels, and of which channels some are copies in the INT8 model;
+// factors of their channels, and which channels are copies of each in the INT8 model,
+// nil where none are;
 // the inputs of the INT8 model; and which layers' values the float and the INT8 model
 // read where they are cut into layers.
 type layerComparison struct {
 	layers    []LayerDiff
 	want, got []*tflite.Tensor
 	factors   [][]float64
-	copies    []map[int]copied
+	copies    [][][]int
 	inputs    []*tflite.Tensor
 	fed       [2][]int
 }
@@ -151,11 +154,13 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effec
 	// the float one.
 	own, outer := make([][]float32, len(want)), make([][]float32, len(want))
 	for k, v := range want {
-		own[k] = rounded(withCopies(times(v, c.factors[k], -1), len(c.factors[k]), c.copies[k]), c.got[k])
+		own[k] = rounded(withCopies(times(v, c.factors[k], -1), c.copies[k]), c.got[k])
 		outer[k] = times(own[k], c.factors[k], 1)
-		for to := range c.copies[k] { // dead in the float model
-			for at := to; at < len(v); at += len(c.factors[k]) {
-				outer[k][at] = v[at]
+		for _, copies := range c.copies[k] {
+			for _, to := range copies { // dead in the float model
+				for at := to; at < len(v); at += len(c.factors[k]) {
+					outer[k][at] = v[at]
+				}
 			}
 		}
 	}
@@ -176,7 +181,8 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effec
 			continue
 		}
 		whole, part := times(want[k], f, 0), times(float[k], f, 0)
-		sums[k].add(whole, times(got[k], f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
+		alone[k] = withMeans(alone[k], c.copies[k])
+		sums[k].add(whole, times(withMeans(got[k], c.copies[k]), f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
 		sums[k].alone.add(part, times(alone[k], f, 1), 1)
 		sums[k].inputs.add(whole, part, 1)
 	}
@@ -215,14 +221,35 @@ func times(v []float32, factors []float64, power int) []float32 {
 	return out
 }
 
-// withCopies returns v, of n channels, with copies of some channels in others.
-func withCopies(v []float32, n int, copies map[int]copied) []float32 {
-	if len(copies) == 0 {
+// withCopies returns v with each channel in its copies as well.
+func withCopies(v []float32, copies [][]int) []float32 {
+	if copies == nil {
 		return v
 	}
 	v = slices.Clone(v)
-	for to, of := range copies {
-		copyChannel(v, layout{n, 1}, n, of.channel, to, of.size)
+	for at := 0; at < len(v); at += len(copies) {
+		for from, to := range copies {
+			for _, c := range to {
+				v[at+c] = v[at+from]
+			}
+		}
+	}
+	return v
+}
+
+// withMeans returns v with each channel the mean of itself and its copies.
+func withMeans(v []float32, copies [][]int) []float32 {
+	if copies == nil {
+		return v
+	}
+	v = slices.Clone(v)
+	for at := 0; at < len(v); at += len(copies) {
+		for from, others := range copies {
+			for _, c := range others {
+				v[at+from] += v[at+c]
+			}
+			v[at+from] /= float32(1 + len(others))
+		}
 	}
 	return v
 }
