@@ -133,7 +133,7 @@ func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []
 		t := op.Outputs[0]
 		step := j.usualStep(t)
 		for ch, share := range j.stats[t].share(func(x float64) bool { return x != 0 }) {
-			noise[ch] += float64(share*step*step) * importance[t][ch]
+			noise[ch] += float64(share * step * step * importance[t][ch])
 		}
 	}
 	for _, s := range spares {
@@ -248,7 +248,7 @@ func (j *job) apart(op *tflite.Op) []float64 {
 		step, w := float64(scaleOf(in)), op.Inputs[f.weights].Floats()
 		share := j.stats[in].share(func(x float64) bool { return x != 0 })
 		for i, at := range eachWeight(op, f) {
-			before[at.out] += float64(float64(w[i])*share[at.in]) * step
+			before[at.out] += float64(float64(w[i]) * share[at.in] * step)
 		}
 	}
 	by := make([]float64, len(before))
