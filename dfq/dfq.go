@@ -157,7 +157,7 @@ var passes = [...]pass{
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},                        // symmetric, per-channel or per-tensor
 	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect},           // what rounding the weights shifts
 	{name: "correct empirically", run: correctEmpirically, work: 0.8, skip: noThorough}, // opt-in: what is left of the shift, layer by layer
-	{name: "quantize biases", run: quantizeBiases},                                      // integers at s_in·s_w, widened where they would overflow
+	{name: "quantize biases", run: quantizeBiases},                                      // integers at s_in·s_w, those of copies a part of a step apart
 	{name: "collect findings", run: collectFindings},                                    // what the model's owner may want to know of it
 	{name: "lower", run: lower, work: 0.02},                                             // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                                   // int8, uint8 or float inputs and outputs
@@ -188,7 +188,7 @@ type job struct {
 	stats    map[*tflite.Tensor]*tensorStats // "estimate"
 	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
 	parted   map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
-	copies   map[*tflite.Op][][]int          // "double channels": which channels of a filter's output are equal, itself the first
+	copies   map[*tflite.Op][][]int          // "double channels": by channel of a filter's output, itself and its copies; nil for a copy
 	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights  map[*tflite.Tensor][]int8       // "quantize weights"
 	biases   map[*tflite.Tensor][]int32      // "quantize biases"

@@ -225,7 +225,7 @@ func (c *chain) shareWeights(j *job, copies [][]int) {
 	scales := weightScales(values, out, j.scalesPerTensor(c.reader))
 	share(func(i int, x float64) float64 {
 		step := float64(scales[min(out.channel(i), len(scales)-1)])
-		return step * math.Round(x/step)
+		return float64(step * math.Round(x/step)) // rounded before it is subtracted
 	})
 	w.SetFloats(values)
 }

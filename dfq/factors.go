@@ -20,7 +20,7 @@ import (
 //
 // A channel whose weights were rounded away on both sides has no factor, which
 // is written as 0: nothing is left of it in the INT8 model that could be compared.
-// So has a dead channel that carries a copy of another one there, which c.copies has.
+// So has a dead channel that carries a copy of another one there: c.equal tells of which.
 func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	// Filters are those of the INT8 model once batch norms and activations are in them.
 	j, err := upTo("fuse activations", float, nil)
@@ -55,22 +55,34 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	}
 	for _, t := range c.want {
 		factors := ones(channelCount(t))
-		var copiesOf [][]int // nil if there are none
+		var equal [][]int
 		if own := byName[t.Name]; own != nil && channelCount(own) == len(factors) {
 			channels := v.all(own)
 			for k, i := range channels {
 				factors[k] = v.s[i]
-				if at := sourceAmong(channels, copies, i); at >= 0 {
-					if copiesOf == nil {
-						copiesOf = make([][]int, len(factors))
-					}
-					copiesOf[at] = append(copiesOf[at], k)
-				}
 			}
+			equal = equalChannels(channels, copies)
 		}
-		c.factors, c.copies = append(c.factors, factors), append(c.copies, copiesOf)
+		c.factors, c.equal = append(c.factors, factors), append(c.equal, equal)
 	}
 	return nil
+}
+
+// equalChannels groups the channels of a tensor that are equal, given their variables: one
+// that is its own, and its copies.
+func equalChannels(channels []int, copies map[int]int) (groups [][]int) {
+	place := map[int]int{} // of a channel's group
+	for k, i := range channels {
+		of := sourceAmong(channels, copies, i)
+		if of < 0 {
+			continue
+		}
+		if _, ok := place[of]; !ok {
+			place[of], groups = len(groups), append(groups, []int{of})
+		}
+		groups[place[of]] = append(groups[place[of]], k)
+	}
+	return groups
 }
 
 // filterPair is a filter of the float model and the INT8 weights made of it.

@@ -98,15 +98,14 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 }
 
 // layerComparison is what is compared: by layer, the tensors of both models, the
-// factors of their channels, and which channels are copies of each in the INT8 model,
-// nil where none are;
-// the inputs of the INT8 model; and which layers' values the float and the INT8 model
-// read where they are cut into layers.
+// factors of their channels, and which channels are equal in the INT8 model, one that is
+// its own before its copies; the inputs of the INT8 model; and which layers' values the
+// float and the INT8 model read where they are cut into layers.
 type layerComparison struct {
 	layers    []LayerDiff
 	want, got []*tflite.Tensor
 	factors   [][]float64
-	copies    [][][]int
+	equal     [][][]int
 	inputs    []*tflite.Tensor
 	fed       [2][]int
 }
@@ -154,11 +153,12 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effec
 	// the float one.
 	own, outer := make([][]float32, len(want)), make([][]float32, len(want))
 	for k, v := range want {
-		own[k] = rounded(withCopies(times(v, c.factors[k], -1), c.copies[k]), c.got[k])
+		n := len(c.factors[k])
+		own[k] = rounded(withCopies(times(v, c.factors[k], -1), n, c.equal[k]), c.got[k])
 		outer[k] = times(own[k], c.factors[k], 1)
-		for _, copies := range c.copies[k] {
-			for _, to := range copies { // dead in the float model
-				for at := to; at < len(v); at += len(c.factors[k]) {
+		for _, group := range c.equal[k] {
+			for _, to := range group[1:] { // dead in the float model
+				for at := to; at < len(v); at += n {
 					outer[k][at] = v[at]
 				}
 			}
@@ -181,8 +181,8 @@ func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effec
 			continue
 		}
 		whole, part := times(want[k], f, 0), times(float[k], f, 0)
-		alone[k] = withMeans(alone[k], c.copies[k])
-		sums[k].add(whole, times(withMeans(got[k], c.copies[k]), f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
+		alone[k] = withMeans(alone[k], len(f), c.equal[k])
+		sums[k].add(whole, times(withMeans(got[k], len(f), c.equal[k]), f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
 		sums[k].alone.add(part, times(alone[k], f, 1), 1)
 		sums[k].inputs.add(whole, part, 1)
 	}
@@ -221,34 +221,34 @@ func times(v []float32, factors []float64, power int) []float32 {
 	return out
 }
 
-// withCopies returns v with each channel in its copies as well.
-func withCopies(v []float32, copies [][]int) []float32 {
-	if copies == nil {
-		return v
-	}
-	v = slices.Clone(v)
-	for at := 0; at < len(v); at += len(copies) {
-		for from, to := range copies {
-			for _, c := range to {
-				v[at+c] = v[at+from]
-			}
+// withCopies returns v, of n channels, with the first of each group of equal ones in all.
+func withCopies(v []float32, n int, equal [][]int) []float32 {
+	return changed(v, n, equal, func(at []float32, first int, copies []int) {
+		for _, c := range copies {
+			at[c] = at[first]
 		}
-	}
-	return v
+	})
 }
 
-// withMeans returns v with each channel the mean of itself and its copies.
-func withMeans(v []float32, copies [][]int) []float32 {
-	if copies == nil {
+// withMeans returns v, of n channels, with the first of each group of equal ones their mean.
+func withMeans(v []float32, n int, equal [][]int) []float32 {
+	return changed(v, n, equal, func(at []float32, first int, copies []int) {
+		for _, c := range copies {
+			at[first] += at[c]
+		}
+		at[first] /= float32(1 + len(copies))
+	})
+}
+
+// changed returns v with change made at every position to every group of equal channels.
+func changed(v []float32, n int, equal [][]int, change func(at []float32, first int, copies []int)) []float32 {
+	if len(equal) == 0 {
 		return v
 	}
 	v = slices.Clone(v)
-	for at := 0; at < len(v); at += len(copies) {
-		for from, others := range copies {
-			for _, c := range others {
-				v[at+from] += v[at+c]
-			}
-			v[at+from] /= float32(1 + len(others))
+	for at := range slices.Chunk(v, n) {
+		for _, group := range equal {
+			change(at, group[0], group[1:])
 		}
 	}
 	return v

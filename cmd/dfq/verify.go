@@ -72,8 +72,8 @@ float model as well, on up to 32 of the samples, worst first. What lies between
 two of them is a layer.
 
   SQNR        as above, each channel brought to the scale it has in the float
-              model, since equalization changes it; channels that carry copies
-              of others are left out
+              model, since equalization changes it; of channels that are copies
+              of one another the mean
   alone       SQNR of what the layer makes of inputs without error: what it loses
               by itself, in its weights and its output. Low for a culprit, not
               for its victims
