@@ -172,7 +172,11 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 		lo, hi := s.usual()
 		return chosenRange{below * lo, above * hi, "answer: what is usual, with room"}
 	}
-	return j.opts.Ranges.choose(s)
+	r := j.opts.Ranges.choose(s)
+	if room := j.room[t]; room > 1 {
+		return chosenRange{room * r.lo, room * r.hi, r.rule + ", with room"}
+	}
+	return r
 }
 
 // Room for answers beyond what made-up inputs reach. A score rises higher where a

@@ -1,0 +1,139 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// What rounding a tensor does is what the float graph answers behind its rounded values.
+func TestHarmIsThatOfRounding(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 8, 8, 3)
+	y := Conv(4, 3, ReLU6)(b, x)
+	m := b.Model(Sequence(Depthwise(3, ReLU), Conv(3, 1))(b, y), Sequence(Conv(4, 1, ReLU), Conv(2, 1))(b, y))
+	j := jobAfter(t, m, stated(), "prove float")
+	tensors, outputs := j.roundedAlone(), j.graph.Outputs
+	if len(tensors) != 3 {
+		t.Fatalf("%d tensors are rounded alone, want 3: answers have room of their own", len(tensors))
+	}
+	harm, err := j.harm(tensors, outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	float, _, err := evaluate(withOutputs(j.model, slices.Concat(outputs, tensors)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, tensor := range tensors {
+		rest, _, _ := cutAt(j.model, []*tflite.Tensor{tensor})
+		behind, _, err := evaluate(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, step := make([]float64, len(outputs)), j.usualStep(tensor)
+		for i := range min(len(j.samples), harmSamples) {
+			values, err := float(j.sample(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rounded := slices.Clone(values[len(outputs)+k])
+			for p, v := range rounded {
+				rounded[p] = float32(math.Round(float64(v)/step) * step)
+			}
+			got, err := behind(append(slices.Clone(j.sample(i)), rounded))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for o := range outputs {
+				for p, v := range values[o] {
+					want[o] += math.Pow(float64(v)-float64(got[o][p]), 2)
+				}
+			}
+		}
+		for o := range outputs {
+			if math.Abs(harm[k][o]-want[o]) > 1e-3*want[o] {
+				t.Errorf("rounding %q harms output %d by %g, want %g", tensor.Name, o, harm[k][o], want[o])
+			}
+		}
+	}
+}
+
+// A tensor that hardly matters gets room, one that does gets none, and a capped one none
+// beyond its cap.
+func TestRoomIsWhereRoundingDoesLittle(t *testing.T) {
+	for _, activation := range []schema.ActivationFunctionType{schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6} {
+		b := New(1)
+		x := b.Input(1, 16, 16, 3)
+		strong := outputs([]int{0, 1, 2, 3}, func(w, _ []float32) {
+			for i := range w {
+				w[i] *= 20
+			}
+		})
+		loud, faint := Conv(4, 3, ReLU)(b, x), Sequence(Conv(4, 3, Activation(activation)), strong)(b, x)
+		one, other := Conv(2, 1)(b, loud), Sequence(Conv(2, 1), Scale(1e-4))(b, faint)
+		m := b.Model(b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, one.Shape, one, other))
+		j := jobAfter(t, m, stated(), "assign ranges")
+		width := map[string]float64{}
+		for _, r := range j.report.Tensors {
+			width[r.Name] = r.Range.Hi / r.Seen.Hi
+			if wide := strings.HasSuffix(r.Rule, "with room") && !strings.HasPrefix(r.Rule, "answer"); wide != (r.Name == faint.Name) {
+				t.Errorf("%v: the range of %q is by %q", activation, r.Name, r.Rule)
+			}
+		}
+		least, most := 1.3, mostRoom // the cut of an eighth at most is widened as well
+		if activation == schema.ActivationFunctionTypeRELU6 {
+			least, most = 0.87, 1.01
+		}
+		if w := width[faint.Name]; w < least || w > most+0.01 {
+			t.Errorf("%v: the faint tensor's range is %.2f of what was seen, want %g to %g", activation, w, least, most)
+		}
+		if w := width[loud.Name]; w > 1.01 {
+			t.Errorf("%v: the loud tensor's range is %.2f of what was seen", activation, w)
+		}
+	}
+}
+
+// Windows of tensors say what all at once do; they are there for memory alone.
+func TestRoomOfManyTensors(t *testing.T) {
+	j := jobAfter(t, Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(2, 1)), stated(), "prove float")
+	tensors := j.roundedAlone()
+	all, err := j.harm(tensors, j.graph.Outputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range tensors {
+		one, err := j.harm(tensors[k:k+1], j.graph.Outputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one[0][0] != all[k][0] {
+			t.Errorf("%q alone harms by %g, among others by %g", tensors[k].Name, one[0][0], all[k][0])
+		}
+	}
+}
+
+// Room is for made-up inputs and the default rule.
+func TestRoomIsForMadeUpInputs(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(2, 1))
+	for name, change := range map[string]func(*Options){
+		"real inputs":   func(o *Options) { o.Calibration = Inputs(m, 1, 16, 1) },
+		"min-max":       func(o *Options) { o.Ranges = MinMax },
+		"int16":         func(o *Options) { o.Activations = Int16 },
+		"no correction": func(o *Options) { o.NoCorrect = true },
+	} {
+		o := stated()
+		change(o)
+		if j := jobAfter(t, m, o, "assign ranges"); j.room != nil {
+			t.Errorf("%s: room was measured", name)
+		}
+	}
+	if j := jobAfter(t, m, stated(), "assign ranges"); len(j.room) != 1 {
+		t.Errorf("room was measured for %d tensors, want 1", len(j.room))
+	}
+}
