@@ -58,9 +58,9 @@ type Options struct {
 	Ranges RangeRule // of int8 activations
 
 	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools
-	NoCorrect  bool // leave out bias correction, all rounding but to the nearest, and room in ranges
+	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
-	Thorough bool // correct biases layer by layer too, which takes about twice as long
+	Thorough bool // widen ranges where that costs next to nothing, and correct biases layer by layer too: about twice as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
@@ -127,19 +127,18 @@ type pass struct {
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
 // plainOr16: plain rounding is asked for, or int16 activations, which have steps enough.
-func plainOr16(o *Options) bool { return o.NoEqualize || o.Activations == Int16 }
-func noFill(o *Options) bool    { return plainOr16(o) || o.PerTensor }
-func noTarget(o *Options) bool  { return o.Target == "" }
-func keepReLU6(o *Options) bool { return !o.RelaxReLU6 }
-func noAbsorb(o *Options) bool  { return !o.Absorb }
-func noCorrect(o *Options) bool { return o.NoCorrect }
+func plainOr16(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
+func noFill(o *Options) bool     { return plainOr16(o) || o.PerTensor }
+func noTarget(o *Options) bool   { return o.Target == "" }
+func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
+func noAbsorb(o *Options) bool   { return !o.Absorb }
+func noCorrect(o *Options) bool  { return o.NoCorrect }
+func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
 
 // noRoom: ranges are those that a rule gives or real inputs show, or have room anyway.
 func noRoom(o *Options) bool {
-	return o.NoCorrect || o.Ranges != LeastError || len(o.Calibration) > 0 || o.Activations == Int16
+	return noThorough(o) || o.Ranges != LeastError || len(o.Calibration) > 0 || o.Activations == Int16
 }
-
-func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
 
 // passes is what Quantize does, in order.
 var passes = [...]pass{
@@ -158,7 +157,7 @@ var passes = [...]pass{
 	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
 	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
-	{name: "measure room", run: measureRoom, work: 0.1, skip: noRoom},                   // by which ranges may be wider at next to no cost
+	{name: "measure room", run: measureRoom, work: 0.3, skip: noRoom},                   // opt-in: by how much ranges may be wider at next to no cost
 	{name: "assign ranges", run: assignRanges, work: 0.05},                              // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                            // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},                        // symmetric, per-channel or per-tensor

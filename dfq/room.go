@@ -22,6 +22,11 @@ func measureRoom(j *job) error {
 	if len(outputs) == 0 || len(tensors)*len(j.graph.Ops) > mostWork {
 		return nil
 	}
+	all := 1
+	for _, t := range j.graph.Tensors() {
+		all += t.Len()
+	}
+	samples := min(len(j.samples), harmSamples, max(1, harmValues/all/max(1, len(tensors))))
 	var harm [][]float64 // [tensor][output]
 	for left := tensors; len(left) > 0; {
 		n, values := 1, left[0].Len()
@@ -29,7 +34,7 @@ func measureRoom(j *job) error {
 			values += left[n].Len()
 			n++
 		}
-		more, err := j.harm(left[:n], outputs)
+		more, err := j.harm(left[:n], outputs, samples)
 		if err != nil {
 			return err
 		}
@@ -59,7 +64,7 @@ const (
 
 	harmSamples  = 8       // at most, and of large graphs fewer:
 	harmValues   = 1 << 30 // as many as this is values of the graph times tensors, or one
-	valuesAtOnce = 1 << 24 // of tensors that one model takes noise for: 64 MB
+	valuesAtOnce = 1 << 22
 	mostWork     = 1 << 20 // tensors times ops: a graph of more gets no room
 )
 
@@ -79,13 +84,8 @@ func (j *job) roundedAlone() []*tflite.Tensor {
 }
 
 // harm is the energy of the errors that rounding each of the tensors alone brings to each
-// output: [tensor][output].
-func (j *job) harm(tensors, outputs []*tflite.Tensor) ([][]float64, error) {
-	all := 1
-	for _, t := range j.graph.Tensors() {
-		all += t.Len()
-	}
-	n := min(len(j.samples), harmSamples, max(1, harmValues/all/len(tensors)))
+// output in n samples: [tensor][output].
+func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error) {
 	values := make([][][]float32, n) // [sample][outputs, then tensors]
 	if err := eachSample(j.opts, withOutputs(j.model, slices.Concat(outputs, tensors)), n, j.sample, func(i int, v [][]float32) {
 		for _, x := range v {

@@ -11,18 +11,25 @@ import (
 	. "dfq/tflite/tflitetest"
 )
 
+// thorough are options with which room is measured.
+func thorough() *Options {
+	o := stated()
+	o.Thorough = true
+	return o
+}
+
 // What rounding a tensor does is what the float graph answers behind its rounded values.
 func TestHarmIsThatOfRounding(t *testing.T) {
 	b := New(1)
 	x := b.Input(1, 8, 8, 3)
 	y := Conv(4, 3, ReLU6)(b, x)
 	m := b.Model(Sequence(Depthwise(3, ReLU), Conv(3, 1))(b, y), Sequence(Conv(4, 1, ReLU), Conv(2, 1))(b, y))
-	j := jobAfter(t, m, stated(), "prove float")
+	j := jobAfter(t, m, thorough(), "prove float")
 	tensors, outputs := j.roundedAlone(), j.graph.Outputs
 	if len(tensors) != 3 {
 		t.Fatalf("%d tensors are rounded alone, want 3: answers have room of their own", len(tensors))
 	}
-	harm, err := j.harm(tensors, outputs)
+	harm, err := j.harm(tensors, outputs, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +44,7 @@ func TestHarmIsThatOfRounding(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, step := make([]float64, len(outputs)), j.usualStep(tensor)
-		for i := range min(len(j.samples), harmSamples) {
+		for i := range 4 {
 			values, err := float(j.sample(i))
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +85,7 @@ func TestRoomIsWhereRoundingDoesLittle(t *testing.T) {
 		loud, faint := Conv(4, 3, ReLU)(b, x), Sequence(Conv(4, 3, Activation(activation)), strong)(b, x)
 		one, other := Conv(2, 1)(b, loud), Sequence(Conv(2, 1), Scale(1e-4))(b, faint)
 		m := b.Model(b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, one.Shape, one, other))
-		j := jobAfter(t, m, stated(), "assign ranges")
+		j := jobAfter(t, m, thorough(), "assign ranges")
 		width := map[string]float64{}
 		for _, r := range j.report.Tensors {
 			width[r.Name] = r.Range.Hi / r.Seen.Hi
@@ -101,14 +108,14 @@ func TestRoomIsWhereRoundingDoesLittle(t *testing.T) {
 
 // Windows of tensors say what all at once do; they are there for memory alone.
 func TestRoomOfManyTensors(t *testing.T) {
-	j := jobAfter(t, Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(2, 1)), stated(), "prove float")
+	j := jobAfter(t, Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(2, 1)), thorough(), "prove float")
 	tensors := j.roundedAlone()
-	all, err := j.harm(tensors, j.graph.Outputs)
+	all, err := j.harm(tensors, j.graph.Outputs, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for k := range tensors {
-		one, err := j.harm(tensors[k:k+1], j.graph.Outputs)
+		one, err := j.harm(tensors[k:k+1], j.graph.Outputs, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,14 +133,15 @@ func TestRoomIsForMadeUpInputs(t *testing.T) {
 		"min-max":       func(o *Options) { o.Ranges = MinMax },
 		"int16":         func(o *Options) { o.Activations = Int16 },
 		"no correction": func(o *Options) { o.NoCorrect = true },
+		"no patience":   func(o *Options) { o.Thorough = false },
 	} {
-		o := stated()
+		o := thorough()
 		change(o)
 		if j := jobAfter(t, m, o, "assign ranges"); j.room != nil {
 			t.Errorf("%s: room was measured", name)
 		}
 	}
-	if j := jobAfter(t, m, stated(), "assign ranges"); len(j.room) != 1 {
+	if j := jobAfter(t, m, thorough(), "assign ranges"); len(j.room) != 1 {
 		t.Errorf("room was measured for %d tensors, want 1", len(j.room))
 	}
 }
