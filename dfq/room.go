@@ -64,7 +64,7 @@ const (
 
 	harmSamples  = 8       // at most, and of large graphs fewer:
 	harmValues   = 1 << 30 // as many as this is values of the graph times tensors, or one
-	valuesAtOnce = 1 << 22
+	valuesAtOnce = 1 << 22 // of tensors that one model takes noise for: 16 MB
 	mostWork     = 1 << 20 // tensors times ops: a graph of more gets no room
 )
 
@@ -94,10 +94,11 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 	}); err != nil {
 		return nil, err
 	}
-	var none []float32
+	largest := 0
 	for _, t := range tensors {
-		none = slices.Grow(none, t.Len())[:max(len(none), t.Len())]
+		largest = max(largest, t.Len())
 	}
+	none := make([]float32, largest)
 	given := func(run int) [][]float32 {
 		i, k := run/len(tensors), run%len(tensors)
 		inputs := slices.Clone(j.sample(i))
