@@ -60,7 +60,7 @@ type Options struct {
 	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
-	Thorough bool // widen ranges where that costs next to nothing, and correct biases layer by layer too: about twice as long
+	Thorough bool // widen ranges where that costs next to nothing, and correct biases layer by layer too: over twice as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
