@@ -22,23 +22,9 @@ func measureRoom(j *job) error {
 	if len(outputs) == 0 || len(tensors)*len(j.graph.Ops) > mostWork {
 		return nil
 	}
-	all := 1
-	for _, t := range j.graph.Tensors() {
-		all += t.Len()
-	}
-	samples := min(len(j.samples), harmSamples, max(1, harmValues/all/max(1, len(tensors))))
-	var harm [][]float64 // [tensor][output]
-	for left := tensors; len(left) > 0; {
-		n, values := 1, left[0].Len()
-		for n < len(left) && values+left[n].Len() <= valuesAtOnce {
-			values += left[n].Len()
-			n++
-		}
-		more, err := j.harm(left[:n], outputs, samples)
-		if err != nil {
-			return err
-		}
-		harm, left = append(harm, more...), left[n:]
+	harm, err := j.harms(tensors, outputs)
+	if err != nil {
+		return err
 	}
 	mean := make([]float64, len(outputs))
 	for _, h := range harm {
@@ -62,10 +48,10 @@ const (
 	littleHarm = 0.2 // of what rounding a tensor does to an output in the mean of all: up to this one is widened
 	mostRoom   = 1.5
 
-	harmSamples  = 8       // at most, and of large graphs fewer:
-	harmValues   = 1 << 30 // as many as this is values of the graph times tensors, or one
-	valuesAtOnce = 1 << 22 // of tensors that one model takes noise for: 16 MB
 	mostWork     = 1 << 20 // tensors times ops: a graph of more gets no room
+	harmSamples  = 8       // at most, and of large graphs fewer: samples times tensors times
+	harmValues   = 1 << 30 // values of the graph are no more than this, or it is one sample
+	valuesAtOnce = 1 << 22 // of tensors that one model takes noise for: 16 MB
 )
 
 // roundedAlone are the activations that an op rounds to a scale of their own, but for
@@ -81,6 +67,29 @@ func (j *job) roundedAlone() []*tflite.Tensor {
 		}
 	}
 	return out
+}
+
+// harms is harm, of few enough tensors at once for one model to take noise for.
+func (j *job) harms(tensors, outputs []*tflite.Tensor) ([][]float64, error) {
+	values := 1
+	for _, t := range j.graph.Tensors() {
+		values += t.Len()
+	}
+	samples := min(len(j.samples), harmSamples, max(1, harmValues/values/max(1, len(tensors))))
+	var all [][]float64
+	for len(tensors) > 0 {
+		n, taken := 1, tensors[0].Len()
+		for n < len(tensors) && taken+tensors[n].Len() <= valuesAtOnce {
+			taken += tensors[n].Len()
+			n++
+		}
+		harm, err := j.harm(tensors[:n], outputs, samples)
+		if err != nil {
+			return nil, err
+		}
+		all, tensors = append(all, harm...), tensors[n:]
+	}
+	return all, nil
 }
 
 // harm is the energy of the errors that rounding each of the tensors alone brings to each
