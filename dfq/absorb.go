@@ -87,7 +87,7 @@ func absorbable(s *tensorStats, act schema.ActivationFunctionType) []float64 {
 		if act == schema.ActivationFunctionTypeRELU6 && reachOf(m) >= 6 {
 			continue
 		}
-		c[i] = math.Max(0, math.Min(m.mean-3*m.deviation(), m.lo))
+		c[i] = math.Max(0, math.Min(m.mean-float64(3*m.deviation()), m.lo))
 	}
 	return c
 }
@@ -118,7 +118,7 @@ func answerTo(op *tflite.Op, c []float64) []float64 {
 func addToBias(bias *tflite.Tensor, by []float64, sign float64) {
 	b := bias.Floats()
 	for i := range b {
-		b[i] = float32(float64(b[i]) + sign*by[i])
+		b[i] = float32(float64(b[i]) + float64(sign*by[i]))
 	}
 	bias.SetFloats(b)
 }

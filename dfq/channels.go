@@ -210,7 +210,7 @@ func (v *channelScales) boundByCaps(j *job) {
 // are known to excite deep channels too little, so the largest value seen is not
 // trusted alone.
 func reachOf(m moments) float64 {
-	return math.Max(m.hi*capMargin, m.mean+capDeviations*m.deviation())
+	return math.Max(m.hi*capMargin, m.mean+float64(capDeviations*m.deviation()))
 }
 
 const (

@@ -116,7 +116,7 @@ func (s *errorSums) add(want, got []float32, channels int) {
 			continue
 		}
 		e := float64(x) - float64(got[i])
-		s.signal += float64(x) * float64(x)
+		s.signal += float64(float64(x) * float64(x))
 		s.noise += float64(e * e)
 		s.abs += math.Abs(e)
 		s.max = math.Max(s.max, math.Abs(e))

@@ -44,7 +44,7 @@ func biasShift(op *tflite.Op, f *filter, q []int8, in []moments) []float64 {
 	shift := make([]float64, w.Shape[f.out])
 	for i, at := range eachWeight(op, f) {
 		scale := float64(scales[min(at.out, len(scales)-1)])
-		shift[at.out] += float64((scale*float64(q[i]) - float64(values[i])) * in[at.in].mean) // scale times q is exact
+		shift[at.out] += float64((float64(scale*float64(q[i])) - float64(values[i])) * in[at.in].mean) // scale times q is exact
 	}
 	share := tapShare(op)
 	for o := range shift {
@@ -63,7 +63,7 @@ func agree(all, early []float64, share float64) bool {
 	for o, a := range all {
 		late := (a - float64(share*early[o])) / (1 - share)
 		apart += float64((early[o] - late) * (early[o] - late))
-		size += float64(early[o]*early[o])/2 + float64(late*late)/2
+		size += float64((float64(early[o]*early[o]) + float64(late*late)) / 2)
 	}
 	return apart <= size
 }

@@ -61,14 +61,14 @@ func descendOne(q []int8, e, g, h []float32, k int) {
 			if d == 0 {
 				continue
 			}
-			gain := 2*d*g[i] + h[i*k+i]
+			gain := float32(2*d*g[i]) + h[i*k+i]
 			if gain < 0 {
 				apply(i, d)
 				flipped = true
 				continue
 			}
 			for m := 0; k <= fewTaps && m < i; m++ {
-				if b := flip(m); b != 0 && gain+2*b*g[m]+h[m*k+m]+2*d*b*h[i*k+m] < 0 {
+				if b := flip(m); b != 0 && gain+float32(2*b*g[m])+h[m*k+m]+float32(2*d*b*h[i*k+m]) < 0 {
 					apply(i, d)
 					apply(m, b)
 					flipped = true

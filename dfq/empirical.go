@@ -82,7 +82,7 @@ func borneOut(samples []float64) float64 {
 	if n < fewSamples {
 		return 0
 	}
-	median := samples[n/2]/2 + samples[(n-1)/2]/2
+	median := (samples[n/2] + samples[(n-1)/2]) / 2
 	deviation := (samples[n*3/4] - samples[n/4]) / 1.349       // of a normal distribution with these quartiles
 	chance := math.Pi / 2 * deviation * deviation / float64(n) // the variance of such a median
 	if m := median * median; m > chance {                      // false for NaN

@@ -58,7 +58,7 @@ const fewSamples = 8
 func largestUsual(v []float64) float64 {
 	slices.Sort(v)
 	lower, upper := v[len(v)/4], v[len(v)*3/4]
-	fence := upper + 1.5*(upper-lower)
+	fence := upper + float64(1.5*(upper-lower))
 	if lower > 0 {
 		fence = math.Max(fence, upper*upper/lower)
 	}

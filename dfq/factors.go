@@ -218,9 +218,9 @@ func byOutput(w []float32, lay layout) [][]float32 {
 func cosine(x, y []float32) float64 {
 	var xx, xy, yy float64
 	for i, s := range x {
-		xx += float64(s) * float64(s)
-		xy += float64(s) * float64(y[i])
-		yy += float64(y[i]) * float64(y[i])
+		xx += float64(float64(s) * float64(s))
+		xy += float64(float64(s) * float64(y[i]))
+		yy += float64(float64(y[i]) * float64(y[i]))
 	}
 	if xx == 0 || yy == 0 {
 		return 0
@@ -294,7 +294,7 @@ func (e estimated) with(o estimated) estimated {
 	if sum == 0 {
 		return estimated{lost: e.lost || o.lost}
 	}
-	return estimated{log: (e.log*e.certainty + o.log*o.certainty) / sum, certainty: sum}
+	return estimated{log: (float64(e.log*e.certainty) + float64(o.log*o.certainty)) / sum, certainty: sum}
 }
 
 // surely is how many standard errors count as a difference.
@@ -348,7 +348,7 @@ func (s *factorFit) estimate() estimated {
 		return estimated{}
 	}
 	slope := s.aq / s.aa
-	variance := math.Max(s.qq-slope*s.aq, s.rounding) / s.n / s.aa
+	variance := math.Max(s.qq-float64(slope*s.aq), s.rounding) / s.n / s.aa
 	if slope <= surely*math.Sqrt(variance) {
 		return estimated{lost: true}
 	}

@@ -154,7 +154,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 		return
 	}
 	lo, hi := j.grid().Range(params(t.Quant))
-	step := float64(scaleOf(t)) * 1.001
+	step := float64(1.001 * float64(scaleOf(t)))
 	within, ok := j.lookedAt[t]
 	if !ok {
 		within = everything

@@ -197,6 +197,6 @@ func multiplied(j *job, op *tflite.Op, k int) func(int) float64 {
 	}
 	return func(c int) float64 {
 		m := s.channels[c%len(s.channels)]
-		return m.mean*m.mean + m.variance()
+		return float64(m.mean*m.mean) + m.variance()
 	}
 }

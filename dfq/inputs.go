@@ -395,7 +395,7 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 	slope = sxy / sxx
 	residual := 0.0
 	for i := range x {
-		e := y[i] - my - slope*(x[i]-mx)
+		e := y[i] - my - float64(slope*(x[i]-mx))
 		residual += float64(e * e)
 	}
 	return slope, math.Abs(slope) > sureSlope*math.Sqrt(residual/(n-2)/sxx)

@@ -75,7 +75,7 @@ func channelMeans(v []float32, channels int) []moments {
 		out[c] = moments{
 			n:      float64(rows),
 			mean:   float64(first[c]) + mean,
-			square: math.Max(0, square[c]-mean*sum[c]),
+			square: math.Max(0, square[c]-float64(mean*sum[c])),
 		}
 	}
 	return out

@@ -185,7 +185,7 @@ func (b *block) cost(s []float64) float64 {
 	for _, r := range b.readers {
 		weights += r.weightNoise(s)
 	}
-	return activations + sameEverywhere*weights
+	return activations + float64(sameEverywhere*weights)
 }
 
 // sameEverywhere is by how much more noise in weights counts than noise in

@@ -30,7 +30,8 @@ func (r RangeRule) choose(s *tensorStats) chosenRange {
 	case SixDeviations:
 		lo, hi := 0.0, 0.0
 		for _, m := range s.pre {
-			lo, hi = math.Min(lo, m.mean-6*m.deviation()), math.Max(hi, m.mean+6*m.deviation())
+			far := float64(6 * m.deviation())
+			lo, hi = math.Min(lo, m.mean-far), math.Max(hi, m.mean+far)
 		}
 		return chosenRange{lo, hi, "mean ± 6 deviations"}
 	}
@@ -65,14 +66,14 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 	sum, square := make([]float64, n+1), make([]float64, n+1)
 	for i, x := range v {
 		sum[i+1] = sum[i] + float64(x)
-		square[i+1] = square[i] + float64(x)*float64(x)
+		square[i+1] = square[i] + float64(float64(x)*float64(x))
 	}
 	cost := func(lo, hi float64) float64 {
 		step := (math.Max(hi, 0) - math.Min(lo, 0)) / 255
 		a, _ := slices.BinarySearch(v, float32(lo))
 		b, _ := slices.BinarySearch(v, float32(hi))
-		below := square[a] - 2*lo*sum[a] + float64(a)*lo*lo
-		above := (square[n] - square[b]) - 2*hi*(sum[n]-sum[b]) + float64(n-b)*hi*hi
+		below := square[a] - float64(2*lo*sum[a]) + float64(float64(a)*lo*lo)
+		above := square[n] - square[b] - float64(2*hi*(sum[n]-sum[b])) + float64(float64(n-b)*hi*hi)
 		return below + above + float64(b-a)*step*step/12
 	}
 	best := cost(lo, hi)

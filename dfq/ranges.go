@@ -234,7 +234,7 @@ func (r *group) widen(g affine.Grid, least, room float64) {
 	if g.Symmetric {
 		r.hi = math.Max(r.hi, least*float64(g.Max)*room)
 	} else {
-		r.hi = math.Max(r.hi, r.lo+least*float64(g.Max-g.Min)*room)
+		r.hi = math.Max(r.hi, r.lo+float64(least*float64(g.Max-g.Min)*room))
 	}
 }
 

@@ -246,7 +246,7 @@ func (c *ruleCheck) scales(grid affine.Grid, op *tflite.Op, s *opSpec) {
 		}
 		if s.holds != nil {
 			want := s.holds(grid, op)
-			if lo, hi := grid.Range(p); want.Lo < lo-float64(p.Scale)/2 || want.Hi > hi+float64(p.Scale)/2 {
+			if lo, hi := grid.Range(p); want.Lo < lo-float64(p.Scale/2) || want.Hi > hi+float64(p.Scale/2) {
 				c.fail(op, "output %q holds [%g, %g], but can be %g to %g, and the kernel does not saturate", t.Name, lo, hi, want.Lo, want.Hi)
 			}
 		}

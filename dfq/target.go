@@ -81,7 +81,7 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 		lo, hi := clampOf(op)
 		p := g.params(op.Outputs[0])
 		from, to := g.grid.Range(p)
-		if step := float64(p.Scale) / 2; from < lo-step || to > hi+step {
+		if step := float64(p.Scale / 2); from < lo-step || to > hi+step {
 			apart[op.Outputs[0]], found = true, true
 		}
 	}

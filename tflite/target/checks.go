@@ -402,7 +402,7 @@ func (o *operation) beyondClamp() fault {
 	}
 	qlo, qhi := zeroRange(y.Type)
 	from, to := float64(qlo-z)*float64(s), float64(qhi-z)*float64(s)
-	if step := float64(s) / 2; from < lo-step || to > hi+step {
+	if step := float64(s / 2); from < lo-step || to > hi+step {
 		return faultf(y, "the output holds [%.4g, %.4g], the activation [%.4g, %.4g]", from, to, lo, hi)
 	}
 	return fault{}

@@ -68,7 +68,7 @@ func Symmetric(bound float64) float32 {
 
 // Range returns the smallest and largest real value that the grid holds at p.
 func (g Grid) Range(p Params) (lo, hi float64) {
-	return float64(p.Scale) * float64(g.Min-p.Zero), float64(p.Scale) * float64(g.Max-p.Zero)
+	return float64(float64(p.Scale) * float64(g.Min-p.Zero)), float64(float64(p.Scale) * float64(g.Max-p.Zero))
 }
 
 // Quantize returns the integer nearest to the real x at p, halves away from zero,

@@ -18,12 +18,13 @@ func clamp(x float64) float64 { return min(max(x, 0), 1) }
 // sin is the sine of a number of full turns, to 0.001: Bhaskara's parabola
 // with one correction. Exactness is no aim here, equal bits everywhere are.
 func sin(turns float64) float64 {
+	turns = float64(turns)               // a caller's product
 	t := turns - math.Floor(turns) - 0.5 // sin(2πturns) = -sin(2πt)
-	y := mul(8*t, 1-2*math.Abs(t))
+	y := mul(8*t, 1-mul(2, math.Abs(t)))
 	return -y - mul(0.225, mul(y, math.Abs(y))-y)
 }
 
-func cos(turns float64) float64 { return sin(turns + 0.25) }
+func cos(turns float64) float64 { return sin(float64(turns) + 0.25) }
 
 // exp2 is 2 to the power x, to 0.0002, for |x| < 1000.
 func exp2(x float64) float64 {

@@ -98,8 +98,8 @@ func (s *scene) grid(cx, cy, r float64) {
 	for i := range nx {
 		for j := range ny {
 			m := l
-			m.cx = cx + mul(step, float64(i)-float64(nx-1)/2)
-			m.cy = cy + mul(step, float64(j)-float64(ny-1)/2)
+			m.cx = cx + mul(step, float64(i)-mul(0.5, float64(nx-1)))
+			m.cy = cy + mul(step, float64(j)-mul(0.5, float64(ny-1)))
 			s.draw(&m)
 		}
 	}
