@@ -3,10 +3,10 @@ package dfq
 import (
 	"math"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"dfq/dfq/internal/affine"
+	"dfq/dfq/internal/gemm"
 )
 
 // descend improves a rounding by what is known of the filter's input: it flips
@@ -25,11 +25,7 @@ func descend(w []float32, q []int8, scales []float32, h []float32, k int) {
 		e[i] = float32(q[i]) - x/scales[min(i/k, len(scales)-1)]
 	}
 	// g = H·e for every output at once.
-	g := make([]float32, len(w))
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1,
-		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: e},
-		blas32.General{Rows: k, Cols: k, Stride: k, Data: h}, 0,
-		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: g})
+	g := matrixProduct(e, h, outputs, k, k)
 	eachInParallel(outputs, 0, func(o int) {
 		at := o * k
 		descendOne(q[at:at+k], e[at:at+k], g[at:at+k], h, k)
@@ -52,6 +48,7 @@ func descendOne(q []int8, e, g, h []float32, k int) {
 	apply := func(i int, d float32) {
 		q[i] += int8(d)
 		e[i] += d
+		// d is 1 or -1: no product here is rounded, fused or not.
 		blas32.Axpy(d, blas32.Vector{N: k, Data: h[i*k : i*k+k], Inc: 1}, blas32.Vector{N: k, Data: g, Inc: 1})
 	}
 	for range descentSweeps {
@@ -104,13 +101,15 @@ func secondMoments(rows []float32, k int) []float32 {
 		centred[i] = x - float32(keep*mean[i%k])
 	}
 	h := make([]float32, k*k)
-	for i := 0; i < k; i += panel { // H is symmetric: on and above its diagonal, in panels of rows
-		rows := min(panel, k-i)
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1/float32(n),
-			blas32.General{Rows: n, Cols: rows, Stride: k, Data: centred[i:]},
-			blas32.General{Rows: n, Cols: k - i, Stride: k, Data: centred[i:]}, 0,
-			blas32.General{Rows: rows, Cols: k - i, Stride: k, Data: h[i*k+i:]})
-	}
+	eachInParallel((k+panel-1)/panel, 4*n*panel, func(p int) { // H is symmetric: on and above its diagonal, in panels of rows
+		i := p * panel
+		values := gemm.Panel{Data: centred[i:], Stride: k}
+		shares := columnsOf(values, n, min(panel, k-i))
+		for at := range shares {
+			shares[at] *= 1 / float32(n)
+		}
+		gemm.AddProduct(gemm.Panel{Data: h[i*k+i:], Stride: k}, gemm.Panel{Data: shares, Stride: n}, values, min(panel, k-i), k-i, n)
+	})
 	for i := range k {
 		for m := range i {
 			h[i*k+m] = h[m*k+i]

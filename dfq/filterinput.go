@@ -1,9 +1,7 @@
 package dfq
 
 import (
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-
+	"dfq/dfq/internal/gemm"
 	"dfq/tflite"
 )
 
@@ -104,11 +102,7 @@ func squaredError(rows, w []float32, q []int8, scales []float32, k int) float64 
 	for i, x := range w {
 		e[i] = float32(scales[min(i/k, len(scales)-1)]*float32(q[i])) - x
 	}
-	y := make([]float32, outputs*n)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1,
-		blas32.General{Rows: outputs, Cols: k, Stride: k, Data: e},
-		blas32.General{Rows: n, Cols: k, Stride: k, Data: rows}, 0,
-		blas32.General{Rows: outputs, Cols: n, Stride: n, Data: y})
+	y := matrixProduct(e, columnsOf(gemm.Panel{Data: rows, Stride: k}, n, k), outputs, n, k)
 	total := 0.0
 	for o := range outputs {
 		sum, square := 0.0, 0.0
@@ -119,4 +113,26 @@ func squaredError(rows, w []float32, q []int8, scales []float32, k int) float64 
 		total += (square - float64((1-keepMean)*sum*sum)/float64(n)) / float64(n)
 	}
 	return total
+}
+
+// matrixProduct is a (m×k) times b (k×n), some rows of a at a time.
+func matrixProduct(a, b []float32, m, n, k int) []float32 {
+	const rows = 64
+	c := make([]float32, m*n)
+	eachInParallel((m+rows-1)/rows, 0, func(p int) {
+		i := p * rows
+		gemm.AddProduct(gemm.Panel{Data: c[i*n:], Stride: n}, gemm.Panel{Data: a[i*k:], Stride: k}, gemm.Panel{Data: b, Stride: n}, min(rows, m-i), n, k)
+	})
+	return c
+}
+
+// columnsOf returns the columns of a (rows×columns) as rows.
+func columnsOf(a gemm.Panel, rows, columns int) []float32 {
+	out := make([]float32, rows*columns)
+	for i := range rows {
+		for j, x := range a.Data[i*a.Stride:][:columns] {
+			out[j*rows+i] = x
+		}
+	}
+	return out
 }

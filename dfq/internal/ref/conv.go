@@ -1,9 +1,7 @@
 package ref
 
 import (
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-
+	"dfq/dfq/internal/gemm"
 	"dfq/schema"
 )
 
@@ -101,32 +99,6 @@ func (c *call) filterColumns() []float32 {
 	return columns(c.realArg(1))
 }
 
-// A panel is part of a row-major matrix whose rows are ld elements apart.
-type panel struct {
-	data []float32
-	ld   int
-}
-
-// multiply adds the product of a (m×k) and b (k×n) to c. Blocks are of a size
-// for which gonum works without goroutines, on whole rows of a: that is its
-// fastest way, and every element is summed up in the order of k.
-func multiply(c, a, b panel, m, n, k int) {
-	const blockM, blockN = 64, 192
-	if m == 0 || n == 0 || k == 0 {
-		return
-	}
-	for j := 0; j < n; j += blockN {
-		w := min(blockN, n-j)
-		for i := 0; i < m; i += blockM {
-			h := min(blockM, m-i)
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1,
-				blas32.General{Rows: h, Cols: k, Stride: a.ld, Data: a.data[i*a.ld:]},
-				blas32.General{Rows: k, Cols: w, Stride: b.ld, Data: b.data[j:]},
-				1, blas32.General{Rows: h, Cols: w, Stride: c.ld, Data: c.data[i*c.ld+j:]})
-		}
-	}
-}
-
 // conv2D gathers the inputs of some output pixels into the rows of a matrix
 // and multiplies it by the filter. Filters of fewer channels than the input
 // make a grouped convolution.
@@ -150,7 +122,7 @@ func conv2D(c *call) {
 	c.eachPatch(&g, func(p, count int) {
 		part := y[p*channels : (p+count)*channels]
 		for i := range groups {
-			multiply(panel{part[i*n:], channels}, g.matrix(p, count, i), panel{weights[i*n:], channels}, count, n, k)
+			gemm.AddProduct(gemm.Panel{Data: part[i*n:], Stride: channels}, g.matrix(p, count, i), gemm.Panel{Data: weights[i*n:], Stride: channels}, count, n, k)
 		}
 		activate(part)
 	})
@@ -193,16 +165,16 @@ func (c *call) eachPatch(g *patches, f func(p, count int)) {
 }
 
 // matrix has the patches of output pixels p… in one group as its rows.
-func (g *patches) matrix(p, count, group int) panel {
+func (g *patches) matrix(p, count, group int) gemm.Panel {
 	if g.trivial() {
 		in := g.x.shape[3]
-		return panel{g.x.f[p*in+group*g.depth:], in}
+		return gemm.Panel{Data: g.x.f[p*in+group*g.depth:], Stride: in}
 	}
 	k := g.len()
 	for i := range count {
 		g.gather(g.buffer[i*k:(i+1)*k], p+i, group)
 	}
-	return panel{g.buffer, k}
+	return gemm.Panel{Data: g.buffer, Stride: k}
 }
 
 // gather copies the patch of output pixel p; what lies in the padding is zero.
@@ -255,7 +227,7 @@ func transposeConv(c *call) {
 	c.scratch(width*n, func(response []float32) {
 		for line := range x.shape[0] * height {
 			clear(response)
-			multiply(panel{response, n}, panel{x.f[line*width*in:], in}, panel{weights, n}, width, n, in)
+			gemm.AddProduct(gemm.Panel{Data: response, Stride: n}, gemm.Panel{Data: x.f[line*width*in:], Stride: in}, gemm.Panel{Data: weights, Stride: n}, width, n, in)
 			image := y[line/height*size[1]*size[2]*channels:]
 			scatterLine(image, response, rows, cols, line%height, channels)
 		}

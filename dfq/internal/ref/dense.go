@@ -3,6 +3,7 @@ package ref
 import (
 	"slices"
 
+	"dfq/dfq/internal/gemm"
 	"dfq/schema"
 )
 
@@ -24,7 +25,7 @@ func fullyConnected(c *call) {
 		return
 	}
 	setBias(y, bias)
-	multiply(panel{y, n}, panel{x.f, k}, panel{weights, n}, m, n, k)
+	gemm.AddProduct(gemm.Panel{Data: y, Stride: n}, gemm.Panel{Data: x.f, Stride: k}, gemm.Panel{Data: weights, Stride: n}, m, n, k)
 	activate(y)
 }
 
@@ -42,7 +43,7 @@ func batchMatMul(c *call) {
 		return
 	}
 	walk(batch, stretched(a.batch, batch), stretched(b.batch, batch), func(i, j int) {
-		multiply(panel{y, n}, panel{a.f[i*m*k:], k}, panel{b.f[j*k*n:], n}, m, n, k)
+		gemm.AddProduct(gemm.Panel{Data: y, Stride: n}, gemm.Panel{Data: a.f[i*m*k:], Stride: k}, gemm.Panel{Data: b.f[j*k*n:], Stride: n}, m, n, k)
 		y = y[m*n:]
 	})
 }
