@@ -1,6 +1,7 @@
 # make          build bin/dfq and run it on the model in testdata
 # make test     every test, and a short run of each fuzz target
-# make check    formatting, vet, staticcheck, go.mod, generated code, sizes
+# make check    formatting, vet, staticcheck, go.mod, generated code, the same bytes on
+#               arm64, sizes
 # make bench    benchmarks
 # make models   the tests that use real models, make accuracy their tables, and
 #               make targets what each runtime and NPU takes of them: all three need
@@ -26,7 +27,7 @@ export CGO_CFLAGS := -O2 -g '-I$(LIB)/include' '-I$(CURDIR)/tflite/interp/includ
 export CGO_LDFLAGS := '-L$(LIB)/lib' '-Wl,-rpath,$(HERE)' '-Wl,-rpath,$(LIB)/lib'
 
 .PHONY: all setup build env test test-go test-tflite test-fuzz models accuracy statistics targets race bench fuzz \
-	check check-format check-vet check-mod check-generate size clean
+	check check-format check-vet check-mod check-generate check-fused check-arm64 size clean
 
 all: build
 	bin/dfq convert testdata/digits.tflite -o bin/digits_int8.tflite
@@ -94,7 +95,7 @@ test-fuzz:
 fuzz:
 	$(MAKE) test-fuzz FUZZTIME=2m
 
-check: check-format check-vet check-mod check-generate size
+check: check-format check-vet check-mod check-generate check-fused check-arm64 size
 
 check-format:
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
@@ -116,6 +117,25 @@ check-generate:
 		{ cmp schema/schema_generated.go "$$old" && rm "$$old" || { echo 'schema_generated.go was not current; it is now'; rm "$$old"; exit 1; }; } ;; \
 	*) echo 'generated code not compared: that needs flatc 2.0.8 (Debian: flatbuffers-compiler)' ;; \
 	esac
+
+# A fused multiply-add rounds once where other processors round twice, so that files would
+# differ between them. A conversion, float64(x*y), forbids it.
+check-fused:
+	@asm=$$(mktemp) && trap 'rm -f "$$asm"' EXIT && \
+	{ GOARCH=arm64 CGO_ENABLED=0 go build -gcflags='dfq/...=-S' ./dfq ./tflite ./cmd/dfq > "$$asm" 2>&1 || { cat "$$asm"; exit 1; }; } && \
+	! grep -E '[[:space:]]FN?M(ADD|SUB)[SD][[:space:]]' "$$asm" || { echo 'fused multiply-adds: write float64(x*y)'; exit 1; }
+
+# That the arm64 program, without the interpreter, writes the same files.
+QEMU = $(firstword $(foreach q,qemu-aarch64-static qemu-aarch64,$(shell command -v $(q))))
+check-arm64:
+	@test -n '$(QEMU)' || { echo 'files of an arm64 program not compared: that needs qemu-aarch64 (Debian: qemu-user-static)'; exit 0; }; \
+	out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \
+	CGO_ENABLED=0 go build -o "$$out/here" ./cmd/dfq && CGO_ENABLED=0 GOARCH=arm64 go build -o "$$out/arm64" ./cmd/dfq && \
+	for mode in --thorough --per-tensor; do \
+		"$$out/here" convert testdata/digits.tflite $$mode --quiet -o "$$out/a.tflite" && \
+		$(QEMU) "$$out/arm64" convert testdata/digits.tflite $$mode --quiet -o "$$out/b.tflite" && \
+		cmp "$$out/a.tflite" "$$out/b.tflite" && rm "$$out"/?.tflite || { echo "digits.tflite $$mode: another file on arm64"; exit 1; }; \
+	done
 
 size:
 	@CGO_ENABLED=0 go run ./internal/size

@@ -101,14 +101,14 @@ func secondMoments(rows []float32, k int) []float32 {
 		centred[i] = x - float32(keep*mean[i%k])
 	}
 	h := make([]float32, k*k)
-	eachInParallel((k+panel-1)/panel, 4*n*panel, func(p int) { // H is symmetric: on and above its diagonal, in panels of rows
-		i := p * panel
+	eachInParallel((k+panelRows-1)/panelRows, 4*n*panelRows, func(p int) { // H is symmetric: on and above its diagonal, in panels of rows
+		i := p * panelRows
 		values := gemm.Panel{Data: centred[i:], Stride: k}
-		shares := columnsOf(values, n, min(panel, k-i))
+		shares := columnsOf(values, n, min(panelRows, k-i))
 		for at := range shares {
 			shares[at] *= 1 / float32(n)
 		}
-		gemm.AddProduct(gemm.Panel{Data: h[i*k+i:], Stride: k}, gemm.Panel{Data: shares, Stride: n}, values, min(panel, k-i), k-i, n)
+		gemm.AddProduct(gemm.Panel{Data: h[i*k+i:], Stride: k}, gemm.Panel{Data: shares, Stride: n}, values, min(panelRows, k-i), k-i, n)
 	})
 	for i := range k {
 		for m := range i {
@@ -131,7 +131,7 @@ func secondMoments(rows []float32, k int) []float32 {
 }
 
 const (
-	panel = 128 // rows of H that are worked out at once
+	panelRows = 128 // rows of H that are worked out at once
 
 	// keepMean is how much of the squared mean stays in H, although the bias
 	// correction takes the mean error out: made-up means are not quite right.

@@ -7,13 +7,27 @@ type Panel struct {
 	Stride int
 }
 
-// addInOrder is AddProduct in plain Go.
+// addInOrder is AddProduct in plain Go. It takes four rows of b at a time, so that c is
+// read and written a quarter as often. The conversions keep products from being fused
+// with sums.
 func addInOrder(c, a, b Panel, m, n, k int) {
+	of := func(l int) []float32 { return b.Data[l*b.Stride:][:n] }
 	for i := range m {
-		row := c.Data[i*c.Stride:][:n]
-		for l, x := range a.Data[i*a.Stride:][:k] {
-			for j, y := range b.Data[l*b.Stride:][:n] {
-				row[j] += float32(x * y) // the conversion keeps the two from being fused
+		row, x := c.Data[i*c.Stride:][:n], a.Data[i*a.Stride:][:k]
+		l := 0
+		for ; l+4 <= k; l += 4 {
+			x0, x1, x2, x3 := x[l], x[l+1], x[l+2], x[l+3]
+			b0, b1, b2, b3 := of(l), of(l + 1)[:n], of(l + 2)[:n], of(l + 3)[:n]
+			for j, y := range b0 {
+				sum := row[j] + float32(x0*y)
+				sum += float32(x1 * b1[j])
+				sum += float32(x2 * b2[j])
+				row[j] = sum + float32(x3*b3[j])
+			}
+		}
+		for ; l < k; l++ {
+			for j, y := range of(l) {
+				row[j] += float32(x[l] * y)
 			}
 		}
 	}
