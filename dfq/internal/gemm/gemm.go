@@ -7,6 +7,10 @@ type Panel struct {
 	Stride int
 }
 
+// AddProduct adds the product of a (m×k) and b (k×n) to c (m×n). Every element is summed
+// up in the order of k, and every product is rounded to float32 before it is added.
+func AddProduct(c, a, b Panel, m, n, k int) { addProduct(c, a, b, m, n, k) }
+
 // addInOrder is AddProduct in plain Go. It takes four rows of b at a time, so that c is
 // read and written a quarter as often. The conversions keep products from being fused
 // with sums.

@@ -18,7 +18,7 @@ func clamp(x float64) float64 { return min(max(x, 0), 1) }
 // sin is the sine of a number of full turns, to 0.001: Bhaskara's parabola
 // with one correction. Exactness is no aim here, equal bits everywhere are.
 func sin(turns float64) float64 {
-	turns = float64(turns)               // a caller's product
+	turns = float64(turns)               // rounded, where a caller gives a product and this is inlined
 	t := turns - math.Floor(turns) - 0.5 // sin(2πturns) = -sin(2πt)
 	y := mul(8*t, 1-mul(2, math.Abs(t)))
 	return -y - mul(0.225, mul(y, math.Abs(y))-y)
