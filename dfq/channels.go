@@ -77,7 +77,7 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 			if !real(t) {
 				continue
 			}
-			if t.Len() < fewPositions*channelCount(t) {
+			if !manyPositions(t) {
 				few[t] = true
 			}
 			if few[t] && answers[t] {
@@ -109,6 +109,9 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 	}
 	return few
 }
+
+// manyPositions reports whether a sample gives many values of each channel of t.
+func manyPositions(t *tflite.Tensor) bool { return t.Len() >= fewPositions*channelCount(t) }
 
 const (
 	fewPositions = 16

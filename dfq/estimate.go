@@ -352,26 +352,35 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 // called from several goroutines, once per sample; what visit keeps by sample number
 // does not depend on how many there are.
 func eachSample(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error { return runAll(opts, m, next, sample, visit) })
+}
+
+// inTurn is eachSample on one goroutine.
+func inTurn(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	i := -1
+	return runAll(opts, m, func() (int, bool) { i++; return i, i < n }, sample, visit)
+}
+
+// runAll runs the samples that next names through m.
+func runAll(opts *Options, m *tflite.Model, next func() (int, bool), sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
 	open := opts.Interpreter
 	if open == nil {
 		open = evaluate
 	}
 	m, pick := runnable(m)
-	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error {
-		run, stop, err := open(m)
+	run, stop, err := open(m)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for i, ok := next(); ok; i, ok = next() {
+		outputs, err := run(pick(sample(i)))
 		if err != nil {
 			return err
 		}
-		defer stop()
-		for i, ok := next(); ok; i, ok = next() {
-			outputs, err := run(pick(sample(i)))
-			if err != nil {
-				return err
-			}
-			visit(i, outputs)
-		}
-		return nil
-	})
+		visit(i, outputs)
+	}
+	return nil
 }
 
 // evaluate is the Interpreter that needs no C library.

@@ -106,8 +106,8 @@ func TestRoomIsWhereRoundingDoesLittle(t *testing.T) {
 	}
 }
 
-// Windows of tensors say what all at once do; they are there for memory alone.
-func TestRoomOfManyTensors(t *testing.T) {
+// To go on from the tensors before says what the whole graph does; it saves time alone.
+func TestHarmBehindOtherTensors(t *testing.T) {
 	j := jobAfter(t, Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(2, 1)), thorough(), "prove float")
 	tensors := j.roundedAlone()
 	all, err := j.harm(tensors, j.graph.Outputs, 2)
@@ -125,23 +125,56 @@ func TestRoomOfManyTensors(t *testing.T) {
 	}
 }
 
-// Room is for made-up inputs and the default rule.
-func TestRoomIsForMadeUpInputs(t *testing.T) {
-	m := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(2, 1))
-	for name, change := range map[string]func(*Options){
-		"real inputs":   func(o *Options) { o.Calibration = Inputs(m, 1, 16, 1) },
-		"min-max":       func(o *Options) { o.Ranges = MinMax },
-		"int16":         func(o *Options) { o.Activations = Int16 },
-		"no correction": func(o *Options) { o.NoCorrect = true },
-		"no patience":   func(o *Options) { o.Thorough = false },
+// Room is for made-up inputs and the default rule; that of a classifier for the patient.
+func TestWhatGetsRoom(t *testing.T) {
+	boxes := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(2, 1))
+	classes := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Mean(), Dense(2))
+	for name, c := range map[string]struct {
+		model  *tflite.Model
+		change func(*Options)
+		want   int // tensors
+	}{
+		"a map":                      {boxes, func(o *Options) {}, 1},
+		"a map, patient":             {boxes, func(o *Options) { o.Thorough = true }, 1},
+		"a classifier":               {classes, func(o *Options) {}, 0},
+		"a classifier, patient":      {classes, func(o *Options) { o.Thorough = true }, 2},
+		"real inputs":                {boxes, func(o *Options) { o.Calibration = Inputs(boxes, 1, 16, 1) }, 0},
+		"min-max":                    {boxes, func(o *Options) { o.Ranges = MinMax }, 0},
+		"int16":                      {boxes, func(o *Options) { o.Activations = Int16 }, 0},
+		"no correction":              {boxes, func(o *Options) { o.NoCorrect = true }, 0},
+		"no correction, and patient": {boxes, func(o *Options) { o.NoCorrect, o.Thorough = true, true }, 0},
+		"real inputs of the patient": {boxes, func(o *Options) { o.Calibration, o.Thorough = Inputs(boxes, 1, 16, 1), true }, 0},
 	} {
-		o := thorough()
-		change(o)
-		if j := jobAfter(t, m, o, "assign ranges"); j.room != nil {
-			t.Errorf("%s: room was measured", name)
+		o := stated()
+		c.change(o)
+		if j := jobAfter(t, c.model, o, "assign ranges"); len(j.room) != c.want {
+			t.Errorf("%s: room was measured for %d tensors, want %d", name, len(j.room), c.want)
 		}
 	}
-	if j := jobAfter(t, m, thorough(), "assign ranges"); len(j.room) != 1 {
-		t.Errorf("room was measured for %d tensors, want 1", len(j.room))
+}
+
+// What takes longer than all else is for the patient, and what no memory holds for nobody.
+func TestHarmSamples(t *testing.T) {
+	j := jobAfter(t, Chain(Input(1, 64, 64, 4), Conv(4, 3, ReLU), Conv(4, 1)), stated(), "prove float")
+	values := 3*64*64*4 + 1
+	many := harmWork/values + 1
+	for _, c := range []struct {
+		patient, maps bool
+		tensors, want int
+	}{
+		{false, true, many - 1, 1}, {false, true, many, 0}, {false, false, 1, 0}, {false, true, 0, 0},
+		{true, true, many, 1}, {true, false, many, 1}, {true, false, 1, len(j.samples)}, {true, true, mostWork, 0},
+	} {
+		j.opts.Thorough = c.patient
+		if n := j.harmSamples(c.tensors, c.maps); n != c.want {
+			t.Errorf("patient %v, map %v, %d tensors: %d samples, want %d", c.patient, c.maps, c.tensors, n, c.want)
+		}
+	}
+	g := j.graph
+	g.Ops[0].Outputs[0].Shape = []int{1, 1 << 14, 1 << 14, 1}
+	for _, j.opts.Thorough = range []bool{false, true} {
+		if n := j.harmSamples(1, true); n != 0 {
+			t.Errorf("a graph of a tensor of 1 GiB: %d samples", n)
+		}
 	}
 }
