@@ -18,7 +18,7 @@ import (
 // one sample. The few numbers of a classifier tell less in eight, so that less is ventured
 // on them, and only by Thorough.
 func measureRoom(j *job) error {
-	tensors, outputs := j.roundedAlone(), slices.DeleteFunc(slices.Clone(j.graph.Outputs), func(t *tflite.Tensor) bool { return j.stats[t] == nil })
+	tensors, outputs := j.roundedAlone(), j.lastSeen()
 	maps := slices.ContainsFunc(outputs, manyPositions)
 	n := j.harmSamples(len(tensors), maps)
 	if n == 0 || len(outputs) == 0 {
@@ -85,6 +85,30 @@ func (j *job) harmSamples(tensors int, maps bool) int {
 	return max(1, min(harmSamples, len(j.samples), within))
 }
 
+// lastSeen are the outputs, and what is read by ops that make indices of it as outputs, or
+// that cannot be run here.
+func (j *job) lastSeen() []*tflite.Tensor {
+	var out []*tflite.Tensor
+	add := func(t *tflite.Tensor) {
+		if real(t) && j.stats[t] != nil && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	for _, t := range j.graph.Outputs {
+		add(t)
+	}
+	for _, op := range j.graph.Ops {
+		if slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool {
+			return t != nil && (j.unseen[t] != "" || !real(t) && slices.Contains(j.graph.Outputs, t))
+		}) {
+			for _, t := range op.Inputs {
+				add(t)
+			}
+		}
+	}
+	return out
+}
+
 // roundedAlone are the activations that an op rounds to a scale of their own, but for
 // answers, whose ranges have room already.
 func (j *job) roundedAlone() []*tflite.Tensor {
@@ -104,8 +128,9 @@ func (j *job) roundedAlone() []*tflite.Tensor {
 // output in n samples: [tensor][output]. The tensors are in the order in which they are
 // made.
 func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error) {
-	values := make([][][]float32, n) // [sample][outputs, then tensors]
-	if err := eachSample(j.opts, withOutputs(j.model, slices.Concat(outputs, tensors)), n, j.sample, func(i int, v [][]float32) {
+	m := withOutputs(j.model, slices.Concat(tensors, outputs))
+	values := make([][][]float32, n) // [sample][tensors, then outputs]
+	if err := eachSample(j.opts, m, n, j.sample, func(i int, v [][]float32) {
 		for _, x := range v {
 			values[i] = append(values[i], slices.Clone(x))
 		}
@@ -113,14 +138,14 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 		return nil, err
 	}
 	harm := make([][]float64, len(tensors))
-	return harm, inParallel(len(tensors), bytesToRun(j.model), func(next func() (int, bool)) error {
+	return harm, inParallel(len(tensors), bytesToRun(m), func(next func() (int, bool)) error {
 		for k, ok := next(); ok; k, ok = next() {
 			harm[k] = make([]float64, len(outputs))
-			rest, read := j.behind(tensors[:k+1], outputs)
+			rest, read := behind(m, k, len(tensors))
 			given := func(i int) [][]float32 {
 				inputs := slices.Clone(j.sample(i))
 				for _, r := range read {
-					v := values[i][len(outputs)+r]
+					v := values[i][r]
 					if r == k {
 						v = inSteps(j.usualStep(tensors[k]), v)
 					}
@@ -129,7 +154,7 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 				return inputs
 			}
 			if err := inTurn(j.opts, rest, n, given, func(i int, got [][]float32) {
-				for o, want := range values[i][:len(outputs)] {
+				for o, want := range values[i][len(tensors):] {
 					var s errorSums
 					s.add(want, got[o], 1)
 					harm[k][o] += s.noise
@@ -142,22 +167,18 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 	})
 }
 
-// behind returns the float graph from where the last of some tensors is read to the given
-// outputs. It goes on from values of these tensors, so that nothing before is run again:
-// which of them it reads, in the order of its inputs, which follow the graph's own.
-func (j *job) behind(tensors, outputs []*tflite.Tensor) (rest *tflite.Model, read []int) {
-	rest, _, fed := cutAt(j.model, tensors)
-	g := rest.Graphs[0]
-	all := g.Outputs
-	g.Outputs = nil
-	for _, t := range outputs {
-		g.Outputs = append(g.Outputs, all[slices.Index(j.graph.Outputs, t)])
-	}
+// behind returns the part of m from where output k is read to the outputs from last on.
+// It goes on from values of the outputs up to k, so that nothing before is run again:
+// which of them it reads, in the order of its inputs, which follow those of m.
+func behind(m *tflite.Model, k, last int) (rest *tflite.Model, read []int) {
+	rest, _, given := cutAt(m, m.Graphs[0].Outputs[:k+1])
+	g, own := rest.Graphs[0], len(m.Graphs[0].Inputs)
+	g.Outputs = g.Outputs[last:]
 	g.KeepNeeded(nil)
-	needed := slices.Clone(g.Inputs[:len(j.graph.Inputs)])
-	for i, t := range g.Inputs[len(j.graph.Inputs):] {
+	needed := slices.Clone(g.Inputs[:own])
+	for i, t := range g.Inputs[own:] {
 		if slices.ContainsFunc(g.Ops, func(op *tflite.Op) bool { return slices.Contains(op.Inputs, t) }) {
-			needed, read = append(needed, t), append(read, fed[i])
+			needed, read = append(needed, t), append(read, given[i])
 		}
 	}
 	g.Inputs = needed

@@ -153,6 +153,25 @@ func TestWhatGetsRoom(t *testing.T) {
 	}
 }
 
+// Harm is measured where a graph is seen last: before indices, and before a custom op.
+func TestHarmBeforeWhatIsNotSeen(t *testing.T) {
+	b := New(1)
+	maps := Sequence(Conv(4, 3, ReLU), Conv(2, 1))(b, b.Input(1, 8, 8, 3))
+	classes := b.Tensor("classes", schema.TensorTypeINT32, 1, 8, 8)
+	b.Add(schema.BuiltinOperatorARG_MAX, &schema.ArgMaxOptionsT{OutputType: schema.TensorTypeINT32}, list(maps, b.Ints(nil, 3)), classes)
+	b2 := New(1)
+	before := Sequence(Conv(4, 3, ReLU), Conv(2, 1))(b2, b2.Input(1, 8, 8, 3))
+	custom := b2.Op("custom", schema.BuiltinOperatorCUSTOM, nil, []int{1, 16, 16, 2}, before)
+	b2.Graph.Ops[len(b2.Graph.Ops)-1].Custom = "Thing"
+	for name, m := range map[string]*tflite.Model{"indices": b.Model(classes), "a custom op": b2.Model(custom)} {
+		o := stated()
+		o.AllowFloat = true
+		if j := jobAfter(t, m, o, "measure room"); len(j.room) != 1 {
+			t.Errorf("%s: room was measured for %d tensors, want 1", name, len(j.room))
+		}
+	}
+}
+
 // What takes longer than all else is for the patient, and what no memory holds for nobody.
 func TestHarmSamples(t *testing.T) {
 	j := jobAfter(t, Chain(Input(1, 64, 64, 4), Conv(4, 3, ReLU), Conv(4, 1)), stated(), "prove float")
