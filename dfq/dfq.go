@@ -60,7 +60,7 @@ type Options struct {
 	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
-	Thorough bool // correct biases layer by layer too, and widen ranges of classifiers where that costs little: over twice as long
+	Thorough bool // correct biases layer by layer too, and give room to ranges also of classifiers and large graphs: over twice as long
 
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
@@ -157,7 +157,7 @@ var passes = [...]pass{
 	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
 	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
-	{name: "measure room", run: measureRoom, work: 0.3, skip: noRoom},                   // by how much ranges may be wider at little cost; classifiers: opt-in
+	{name: "measure room", run: measureRoom, work: 0.3, skip: noRoom},                   // by how much ranges may be wider at little cost; of classifiers: opt-in
 	{name: "assign ranges", run: assignRanges, work: 0.05},                              // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                            // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},                        // symmetric, per-channel or per-tensor

@@ -100,7 +100,7 @@ Targets: ` + targetNames + `.`,
 	flags.StringVar(&f.rangeRule, "ranges", "least-error", "`RULE` for the ranges of int8 activations: least-error, min-max or six-deviations, as in the paper")
 	flags.BoolVar(&f.noEqualize, "no-equalize", false, "leave out cross-layer equalization, copies in dead channels, and MEAN in place of pools")
 	flags.BoolVar(&f.noCorrect, "no-correct", false, "leave out bias correction and all rounding but to the nearest")
-	flags.BoolVar(&f.thorough, "thorough", false, "correct biases layer by layer, and widen ranges of classifiers where that is measured to cost little; over twice as long")
+	flags.BoolVar(&f.thorough, "thorough", false, "correct biases layer by layer, and widen ranges where that costs little also of classifiers and large graphs; over twice as long")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
 	flags.BoolVar(&f.relaxReLU6, "relax-relu6", false, "replace RELU6 by RELU, which lets more be equalized but changes what the model computes")
 	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form, or no INT16 one, in float")
@@ -299,7 +299,7 @@ var runsOnly = map[string]string{
 	"join gates":          "without --no-equalize and --activations int16",
 	"double channels":     "without --no-equalize and --activations int16",
 	"average by mean":     "without --no-equalize and --activations int16",
-	"measure room":        "of maps and lists of boxes, of all with --thorough; without --no-correct, --calibrate, --activations int16 and other --ranges than least-error",
+	"measure room":        "for outputs of many positions, or with --thorough; without --no-correct, --calibrate, --activations int16 and other --ranges than least-error",
 	"correct biases":      "without --no-correct",
 	"correct empirically": "with --thorough, without --no-correct",
 	"fit target":          "with --target",
