@@ -25,7 +25,7 @@ func measureRoom(j *job) error {
 		return nil
 	}
 	harm, err := j.harm(tensors, outputs, n)
-	if err != nil {
+	if err != nil || harm == nil {
 		return err
 	}
 	little := littleHarm
@@ -125,8 +125,8 @@ func (j *job) roundedAlone() []*tflite.Tensor {
 }
 
 // harm is the energy of the errors that rounding each of the tensors alone brings to each
-// output in n samples: [tensor][output]. The tensors are in the order in which they are
-// made.
+// output in n samples: [tensor][output]; nil if how many values they have depends on the
+// input. The tensors are in the order in which they are made.
 func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error) {
 	m := withOutputs(j.model, slices.Concat(tensors, outputs))
 	values := make([][][]float32, n) // [sample][tensors, then outputs]
@@ -136,6 +136,13 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 		}
 	}); err != nil {
 		return nil, err
+	}
+	for _, v := range values {
+		for k, t := range m.Graphs[0].Outputs {
+			if len(v[k]) != t.Len() {
+				return nil, nil
+			}
+		}
 	}
 	harm := make([][]float64, len(tensors))
 	return harm, inParallel(len(tensors), bytesToRun(m), func(next func() (int, bool)) error {
@@ -155,6 +162,9 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 			}
 			if err := inTurn(j.opts, rest, n, given, func(i int, got [][]float32) {
 				for o, want := range values[i][len(tensors):] {
+					if len(got[o]) != len(want) {
+						continue // what rounding makes many or few of is not compared
+					}
 					var s errorSums
 					s.add(want, got[o], 1)
 					harm[k][o] += s.noise

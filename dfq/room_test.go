@@ -172,6 +172,28 @@ func TestHarmBeforeWhatIsNotSeen(t *testing.T) {
 	}
 }
 
+// As many values as there happen to be are no reason to fail.
+func TestHarmOfChangingSizes(t *testing.T) {
+	if interpreter == nil {
+		t.Skip("needs the interpreter: build with -tags tflite")
+	}
+	for _, threshold := range []float32{0.1, 0.2, 0.3, 0.4, 0.5, 0.6} {
+		b := New(1)
+		x := Sequence(Conv(4, 3, ReLU), Conv(4, 3, ReLU))(b, b.Input(1, 64, 64, 3))
+		maps := Conv(2, 1)(b, x)
+		large, where := b.Tensor("large", schema.TensorTypeBOOL, 1, 64, 64, 4), b.Tensor("where", schema.TensorTypeINT64, 1, 4)
+		b.Add(schema.BuiltinOperatorGREATER, &schema.GreaterOptionsT{}, list(x, b.Floats(nil, threshold)), large)
+		b.Add(schema.BuiltinOperatorWHERE, &schema.WhereOptionsT{}, list(large), where)
+		found := b.Op("found", schema.BuiltinOperatorGATHER_ND, &schema.GatherNdOptionsT{}, []int{1}, x, where)
+		m := b.Model(maps, found)
+		o := stated()
+		o.Interpreter, o.AllowFloat = interpreter, true
+		if _, _, err := Quantize(m, o); err != nil {
+			t.Errorf("above %g: %v", threshold, err)
+		}
+	}
+}
+
 // What takes longer than all else is for the patient, and what no memory holds for nobody.
 func TestHarmSamples(t *testing.T) {
 	j := jobAfter(t, Chain(Input(1, 64, 64, 4), Conv(4, 3, ReLU), Conv(4, 1)), stated(), "prove float")
