@@ -135,7 +135,7 @@ func noAbsorb(o *Options) bool   { return !o.Absorb }
 func noCorrect(o *Options) bool  { return o.NoCorrect }
 func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
 
-// noRoom: ranges are those that a rule gives or real inputs show, or have room anyway.
+// noRoom: roundings are to stay as they are, or ranges are those that a rule gives or real inputs show, or have room anyway.
 func noRoom(o *Options) bool {
 	return o.NoCorrect || o.Ranges != LeastError || len(o.Calibration) > 0 || o.Activations == Int16
 }

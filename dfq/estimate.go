@@ -352,29 +352,32 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 // called from several goroutines, once per sample; what visit keeps by sample number
 // does not depend on how many there are.
 func eachSample(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
-	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error { return runAll(opts, m, next, sample, visit) })
+	m, pick := runnable(m)
+	picked := func(i int) [][]float32 { return pick(sample(i)) }
+	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error { return runAll(opts, m, next, picked, visit) })
 }
 
 // inTurn is eachSample on one goroutine.
 func inTurn(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	m, pick := runnable(m)
 	i := -1
-	return runAll(opts, m, func() (int, bool) { i++; return i, i < n }, sample, visit)
+	next := func() (int, bool) { i++; return i, i < n }
+	return runAll(opts, m, next, func(i int) [][]float32 { return pick(sample(i)) }, visit)
 }
 
-// runAll runs the samples that next names through m.
+// runAll runs the samples that next names through a runnable model.
 func runAll(opts *Options, m *tflite.Model, next func() (int, bool), sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
 	open := opts.Interpreter
 	if open == nil {
 		open = evaluate
 	}
-	m, pick := runnable(m)
 	run, stop, err := open(m)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	for i, ok := next(); ok; i, ok = next() {
-		outputs, err := run(pick(sample(i)))
+		outputs, err := run(sample(i))
 		if err != nil {
 			return err
 		}

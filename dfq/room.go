@@ -56,7 +56,7 @@ const (
 	littleHarmOfMaps = 0.5
 	mostRoom         = 1.5
 
-	harmSamples = 8       // at most, of what has no map
+	mostSamples = 8       // of what has no map
 	harmWork    = 1 << 30 // activations of the graph times tensors times samples: what takes longer than all other passes is for Thorough
 	harmValues  = 1 << 27 // activations of the graph times samples: 512 MB are kept at most
 	mostWork    = 1 << 20 // tensors times ops: a graph of more gets no room
@@ -70,19 +70,17 @@ func (j *job) harmSamples(tensors int, maps bool) int {
 			values += t.Len()
 		}
 	}
-	within := min(harmWork/values/max(1, tensors), harmValues/values)
-	switch {
-	case tensors == 0 || tensors*len(j.graph.Ops) > mostWork || values > harmValues:
+	if tensors == 0 || tensors*len(j.graph.Ops) > mostWork || values > harmValues {
 		return 0
-	case !j.opts.Thorough:
-		if maps {
-			return min(1, within)
-		}
-		return 0
-	case maps:
-		return 1
 	}
-	return max(1, min(harmSamples, len(j.samples), within))
+	within := min(harmWork/values/tensors, harmValues/values)
+	switch thorough := j.opts.Thorough; {
+	case maps && (thorough || within > 0):
+		return 1
+	case thorough:
+		return max(1, min(mostSamples, len(j.samples), within))
+	}
+	return 0
 }
 
 // lastSeen are the outputs, and what is read by ops that make indices of it as outputs, or
@@ -185,9 +183,9 @@ func behind(m *tflite.Model, k, last int) (rest *tflite.Model, read []int) {
 	g, own := rest.Graphs[0], len(m.Graphs[0].Inputs)
 	g.Outputs = g.Outputs[last:]
 	g.KeepNeeded(nil)
-	needed := slices.Clone(g.Inputs[:own])
+	needed, uses := slices.Clone(g.Inputs[:own]), g.Uses()
 	for i, t := range g.Inputs[own:] {
-		if slices.ContainsFunc(g.Ops, func(op *tflite.Op) bool { return slices.Contains(op.Inputs, t) }) {
+		if len(uses[t]) > 0 {
 			needed, read = append(needed, t), append(read, given[i])
 		}
 	}
