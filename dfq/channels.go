@@ -56,23 +56,36 @@ func newChannelScales(j *job) *channelScales {
 }
 
 // tooFewToKnow are the tensors that made-up inputs say too little of: those with
-// few positions, where a sample gives few values, and those up to nearHead weighted
-// ops before one on the way to an output, whose channels answer to whole objects. A
-// self-check on made-up inputs is blind there: measured on photographs, scales found
-// for them cost more than all others gain.
+// few positions, where a sample gives few values, and those near one on the way to an
+// output, up to nearHead weighted ops before it, whose channels answer to whole
+// objects. A self-check on made-up inputs is blind there: measured on photographs,
+// scales found for them cost more than all others gain.
+//
+// Skips of residual blocks may lead from the first layers to the last by hardly a
+// weighted op: what is more than farFromHead before by another way is not near.
 //
 // Few positions that lead back to many, as an image's means do that channels are
 // multiplied by (squeeze and excitation), are no head; neither is an output of many
 // positions, a map or a list of boxes: what is before them is scaled.
 func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
-	depth := map[*tflite.Tensor]int{}    // weighted ops from here to a tensor with few positions
+	type ways struct{ shortest, longest int }
+	ahead := map[*tflite.Tensor]*ways{}  // weighted ops from here to a tensor with few positions
 	answers := map[*tflite.Tensor]bool{} // outputs, and what tensors with few positions up to one are made of
 	few := map[*tflite.Tensor]bool{}
 	for _, t := range g.Outputs {
 		answers[t] = true
 	}
+	join := func(a, b *ways) *ways {
+		switch {
+		case a == nil:
+			return b
+		case b == nil:
+			return a
+		}
+		return &ways{min(a.shortest, b.shortest), max(a.longest, b.longest)}
+	}
 	for _, op := range slices.Backward(g.Ops) {
-		least := math.MaxInt
+		var behind *ways
 		for _, t := range op.Outputs {
 			if !real(t) {
 				continue
@@ -81,29 +94,27 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 				few[t] = true
 			}
 			if few[t] && answers[t] {
-				depth[t] = 0
+				ahead[t] = &ways{}
 				for _, in := range op.Inputs {
 					answers[in] = true
 				}
 			}
-			if d, ok := depth[t]; ok {
-				least = min(least, d)
-			}
+			behind = join(behind, ahead[t])
 		}
-		if least == math.MaxInt {
+		if behind == nil {
 			continue
 		}
 		if spec(op).filter != nil {
-			least++
+			behind = &ways{behind.shortest + 1, behind.longest + 1}
 		}
 		for _, t := range op.Inputs {
-			if d, ok := depth[t]; real(t) && (!ok || least < d) {
-				depth[t] = least
+			if real(t) {
+				ahead[t] = join(ahead[t], behind)
 			}
 		}
 	}
-	for t, d := range depth {
-		if d <= nearHead {
+	for t, w := range ahead {
+		if w.shortest <= nearHead && w.longest <= farFromHead {
 			few[t] = true
 		}
 	}
@@ -116,6 +127,7 @@ func manyPositions(t *tflite.Tensor) bool { return t.Len() >= fewPositions*chann
 const (
 	fewPositions = 16
 	nearHead     = 2
+	farFromHead  = 8
 )
 
 func (v *channelScales) root(i int) int {

@@ -9,7 +9,7 @@ import (
 )
 
 // Made-up inputs say too little of few positions, and of what leads to those that answer,
-// two layers back. Few positions that only weigh the channels of many have nothing before
+// two layers back, by a skip from however far but where another way is long. Few positions that only weigh the channels of many have nothing before
 // them left alone, nor has an output of many.
 func TestTooFewToKnow(t *testing.T) {
 	global := Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid)
@@ -18,6 +18,8 @@ func TestTooFewToKnow(t *testing.T) {
 		return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
 	}
 	body := Sequence(Conv(6, 3, ReLU), Conv(6, 3, ReLU), Conv(6, 3, ReLU))
+	block := Residual(Conv(6, 3, ReLU), Conv(6, 3))
+	skips := Sequence(Conv(6, 3), block, block, block)
 	for name, test := range map[string]struct {
 		layers Layer
 		few    []bool // of the first three
@@ -26,6 +28,8 @@ func TestTooFewToKnow(t *testing.T) {
 		"deeper classifier":  {Sequence(body, Conv(6, 3, ReLU), global, Conv(4, 1)), []bool{false, true, true}},
 		"excitation":         {Sequence(body, excite, Conv(6, 3, ReLU), Conv(6, 3), Conv(4, 1)), []bool{false, false, false}},
 		"excitation, a head": {Sequence(body, excite, global, Conv(4, 1)), []bool{true, true, true}},
+		"few skips":          {Sequence(skips, global, Conv(4, 1)), []bool{true, true, true}},
+		"many skips":         {Sequence(skips, block, block, global, Conv(4, 1)), []bool{false, false, true}},
 		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, false, false}},
 	} {
 		g := ChainSeed(1, Input(1, 16, 16, 3), test.layers).Graphs[0]
