@@ -61,31 +61,21 @@ func newChannelScales(j *job) *channelScales {
 // objects. A self-check on made-up inputs is blind there: measured on photographs,
 // scales found for them cost more than all others gain.
 //
-// Skips of residual blocks may lead from the first layers to the last by hardly a
-// weighted op: what is more than farFromHead before by another way is not near.
+// Skips of residual blocks may lead from the first layers to the last with hardly a
+// weighted op between: what is more than farFromHead before by another way is not near.
 //
 // Few positions that lead back to many, as an image's means do that channels are
 // multiplied by (squeeze and excitation), are no head; neither is an output of many
 // positions, a map or a list of boxes: what is before them is scaled.
 func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
-	type ways struct{ shortest, longest int }
-	ahead := map[*tflite.Tensor]*ways{}  // weighted ops from here to a tensor with few positions
+	ahead := map[*tflite.Tensor]*ways{}  // to tensors with few positions
 	answers := map[*tflite.Tensor]bool{} // outputs, and what tensors with few positions up to one are made of
 	few := map[*tflite.Tensor]bool{}
 	for _, t := range g.Outputs {
 		answers[t] = true
 	}
-	join := func(a, b *ways) *ways {
-		switch {
-		case a == nil:
-			return b
-		case b == nil:
-			return a
-		}
-		return &ways{min(a.shortest, b.shortest), max(a.longest, b.longest)}
-	}
 	for _, op := range slices.Backward(g.Ops) {
-		var behind *ways
+		var from *ways // first op's outputs, then its inputs
 		for _, t := range op.Outputs {
 			if !real(t) {
 				continue
@@ -99,17 +89,17 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 					answers[in] = true
 				}
 			}
-			behind = join(behind, ahead[t])
+			from = from.or(ahead[t])
 		}
-		if behind == nil {
+		if from == nil {
 			continue
 		}
 		if spec(op).filter != nil {
-			behind = &ways{behind.shortest + 1, behind.longest + 1}
+			from = &ways{from.shortest + 1, from.longest + 1}
 		}
 		for _, t := range op.Inputs {
 			if real(t) {
-				ahead[t] = join(ahead[t], behind)
+				ahead[t] = ahead[t].or(from)
 			}
 		}
 	}
@@ -121,13 +111,27 @@ func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
 	return few
 }
 
+// ways lead from a tensor to others; how many weighted ops are on them.
+type ways struct{ shortest, longest int }
+
+// or are the ways of both; nil: there is none.
+func (w *ways) or(others *ways) *ways {
+	switch {
+	case w == nil:
+		return others
+	case others == nil:
+		return w
+	}
+	return &ways{min(w.shortest, others.shortest), max(w.longest, others.longest)}
+}
+
 // manyPositions reports whether a sample gives many values of each channel of t.
 func manyPositions(t *tflite.Tensor) bool { return t.Len() >= fewPositions*channelCount(t) }
 
 const (
 	fewPositions = 16
-	nearHead     = 2
-	farFromHead  = 8
+	nearHead     = 2 // weighted ops, by the shortest way
+	farFromHead  = 8 // by the longest
 )
 
 func (v *channelScales) root(i int) int {

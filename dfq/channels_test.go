@@ -9,8 +9,9 @@ import (
 )
 
 // Made-up inputs say too little of few positions, and of what leads to those that answer,
-// two layers back, by a skip from however far but where another way is long. Few positions that only weigh the channels of many have nothing before
-// them left alone, nor has an output of many.
+// two layers back, unless another way there is long, as it is past many skips. Few
+// positions that only weigh the channels of many have nothing before them left alone, nor
+// has an output of many.
 func TestTooFewToKnow(t *testing.T) {
 	global := Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid)
 	excite := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
