@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"dfq/dfq"
+	"dfq/schema"
+	"dfq/tflite"
 	build "dfq/tflite/tflitetest"
 
 	"github.com/google/go-cmp/cmp"
@@ -226,6 +228,34 @@ func TestEncodingsTakeTurns(t *testing.T) {
 			if want := float32(encodings[i%len(encodings)].Hi[0]); s[0][0] != want {
 				t.Errorf("sample %d of %d images: white is %g, not %g", i, n+1, s[0][0], want)
 			}
+		}
+	}
+}
+
+// TestNearestEncoding: of encodings that the float model does not tell apart, pixels are
+// given in the one that the INT8 model's input was quantized for.
+func TestNearestEncoding(t *testing.T) {
+	encodings := []dfq.Encoding{
+		{Name: "unit", Lo: []float64{0}, Hi: []float64{1}},
+		{Name: "centred", Lo: []float64{-1}, Hi: []float64{1}},
+		{Name: "by channel", Lo: []float64{-2.1, -2, -1.8}, Hi: []float64{2.2, 2.4, 2.6}},
+	}
+	input := func(kind schema.TensorType, scale float32, zero int64) *tflite.Tensor {
+		return &tflite.Tensor{Type: kind, Quant: &tflite.Quantization{Scale: []float32{scale}, Zero: []int64{zero}}}
+	}
+	for _, test := range []struct {
+		input *tflite.Tensor
+		want  string
+	}{
+		{input(schema.TensorTypeINT8, 1./255, -128), "unit"},
+		{input(schema.TensorTypeINT8, 2./255, -1), "centred"},
+		{input(schema.TensorTypeUINT8, 2./255, 127), "centred"},
+		{input(schema.TensorTypeUINT8, 1./255, 0), "unit"},
+		{input(schema.TensorTypeINT8, 4.7/255, -14), "by channel"},
+		{&tflite.Tensor{Type: schema.TensorTypeFLOAT32}, "unit"},
+	} {
+		if got := nearest(encodings, test.input); got.Name != test.want {
+			t.Errorf("%v %v: %s, want %s", test.input.Type, test.input.Quant, got.Name, test.want)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"sync"
 
 	"dfq/dfq"
+	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -22,7 +25,8 @@ type samples struct {
 	load  func(i int) ([][]float32, error) // of all inputs, real domain; from several goroutines
 }
 
-func (f *verifyFlags) source(stderr io.Writer, m *tflite.Model) (*samples, error) {
+// source makes the inputs on which the float model m is compared with got.
+func (f *verifyFlags) source(stderr io.Writer, m, got *tflite.Model) (*samples, error) {
 	stated, err := f.ranges.inputs(m)
 	if err != nil {
 		return nil, err
@@ -30,7 +34,7 @@ func (f *verifyFlags) source(stderr io.Writer, m *tflite.Model) (*samples, error
 	opts := &dfq.Options{Inputs: stated, Seed: f.seed, Interpreter: fastest()}
 	switch {
 	case f.images != "":
-		return f.verifyImages(stderr, m, opts)
+		return f.verifyImages(stderr, m, got, opts)
 	case f.inputs != "":
 		return numberSamples(f.inputs, m.Graphs[0].Inputs)
 	}
@@ -59,8 +63,9 @@ func (f *verifyFlags) madeUpSamples(m *tflite.Model, opts *dfq.Options) (*sample
 	}, nil
 }
 
-// verifyImages takes the first of several encodings that cannot be told apart.
-func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.Options) (*samples, error) {
+// verifyImages takes, of several encodings that the float model m does not tell apart, the
+// one that the input of got was quantized for.
+func (f *verifyFlags) verifyImages(stderr io.Writer, m, got *tflite.Model, opts *dfq.Options) (*samples, error) {
 	inputs, err := dfq.InputEncodings(m, opts)
 	if err != nil {
 		return nil, explainEncoding(err)
@@ -69,18 +74,35 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m *tflite.Model, opts *dfq.
 	if err != nil {
 		return nil, err
 	}
-	e := found.Encodings[0]
+	e := nearest(found.Encodings, got.Graphs[0].Inputs[0])
 	if len(found.Encodings) > 1 && !f.quiet {
-		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), encodingName(e))
+		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s, to which the INT8 input's range is nearest\n", len(found.Encodings), encodingName(e))
 		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
 	}
 	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0])
 	if err != nil {
 		return nil, err
 	}
-	s.encode(m.Graphs[0].Inputs[0], found.Encodings[:1])
+	s.encode(m.Graphs[0].Inputs[0], []dfq.Encoding{e})
 	s.what += fmt.Sprintf(", pixels as %s (%s)", encodingName(e), foundHow(found))
 	return s, nil
+}
+
+// nearest is the encoding whose pixels fill best what an input can hold; the first one for
+// an input that is not quantized to 8 bits.
+func nearest(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encoding {
+	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0}
+	q, quantized := least[input.Type]
+	if !quantized || input.Quant == nil || len(input.Quant.Scale) != 1 {
+		return encodings[0]
+	}
+	step := float64(input.Quant.Scale[0])
+	lo := step * (q - float64(input.Quant.Zero[0]))
+	hi := lo + step*255
+	away := func(e dfq.Encoding) float64 {
+		return math.Abs(slices.Min(e.Lo)-lo) + math.Abs(slices.Max(e.Hi)-hi)
+	}
+	return slices.MinFunc(encodings, func(a, b dfq.Encoding) int { return cmp.Compare(away(a), away(b)) })
 }
 
 // encodingName is an encoding's name; a range as name has all its digits.

@@ -160,7 +160,7 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if !quantized(got.model.Graphs[0]) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dfq: warning: %s is not quantized: what follows says nothing of an INT8 model\n", got.name)
 	}
-	s, err := f.source(cmd.ErrOrStderr(), want.model)
+	s, err := f.source(cmd.ErrOrStderr(), want.model, got.model)
 	if err != nil {
 		return err
 	}
