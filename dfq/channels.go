@@ -130,8 +130,8 @@ func manyPositions(t *tflite.Tensor) bool { return t.Len() >= fewPositions*chann
 
 const (
 	fewPositions = 16
-	nearHead     = 2 // weighted ops, by the shortest way
-	farFromHead  = 8 // by the longest
+	nearHead     = 2  // weighted ops, by the shortest way
+	farFromHead  = 16 // by the longest
 )
 
 func (v *channelScales) root(i int) int {

@@ -30,7 +30,7 @@ func TestTooFewToKnow(t *testing.T) {
 		"excitation":         {Sequence(body, excite, Conv(6, 3, ReLU), Conv(6, 3), Conv(4, 1)), []bool{false, false, false}},
 		"excitation, a head": {Sequence(body, excite, global, Conv(4, 1)), []bool{true, true, true}},
 		"few skips":          {Sequence(skips, global, Conv(4, 1)), []bool{true, true, true}},
-		"many skips":         {Sequence(skips, block, block, global, Conv(4, 1)), []bool{false, false, true}},
+		"many skips":         {Sequence(skips, block, block, block, block, block, block, global, Conv(4, 1)), []bool{false, false, true}},
 		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, false, false}},
 	} {
 		g := ChainSeed(1, Input(1, 16, 16, 3), test.layers).Graphs[0]
