@@ -97,8 +97,8 @@ func nearest(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encoding {
 		return encodings[0]
 	}
 	step := float64(input.Quant.Scale[0])
-	lo := step * (q - float64(input.Quant.Zero[0]))
-	hi := lo + step*255
+	lo := float64(step * (q - float64(input.Quant.Zero[0])))
+	hi := lo + float64(step*255)
 	away := func(e dfq.Encoding) float64 {
 		return math.Abs(slices.Min(e.Lo)-lo) + math.Abs(slices.Max(e.Hi)-hi)
 	}
