@@ -74,9 +74,9 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m, got *tflite.Model, opts 
 	if err != nil {
 		return nil, err
 	}
-	e := nearest(found.Encodings, got.Graphs[0].Inputs[0])
+	e := nearestEncoding(found.Encodings, got.Graphs[0].Inputs[0])
 	if len(found.Encodings) > 1 && !f.quiet {
-		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s, to which the INT8 input's range is nearest\n", len(found.Encodings), encodingName(e))
+		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), encodingName(e))
 		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
 	}
 	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0])
@@ -88,9 +88,9 @@ func (f *verifyFlags) verifyImages(stderr io.Writer, m, got *tflite.Model, opts 
 	return s, nil
 }
 
-// nearest is the encoding whose pixels fill best what an input can hold; the first one for
-// an input that is not quantized to 8 bits.
-func nearest(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encoding {
+// nearestEncoding is the encoding whose pixels fill best what an input can hold; the first
+// one for an input that is not quantized to 8 bits.
+func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encoding {
 	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0}
 	q, quantized := least[input.Type]
 	if !quantized || input.Quant == nil || len(input.Quant.Scale) != 1 {

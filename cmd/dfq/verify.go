@@ -56,7 +56,8 @@ times --crop, and scaled to it (bilinear, over all pixels that fall on one).
 Images that have the input's size already are taken as they are. They are turned
 to gray for an input of one channel. The EXIF orientation of a JPEG is not applied.
 Their pixels become what the model reads as --input-range or
---mean and --std say, else as conversion would find.
+--mean and --std say, else as conversion would find; of several ranges that it
+would not tell apart, the one that the INT8 model's input is nearest to.
 
 Inputs of numbers are the .npy and .bin files (float32, little endian) of a
 folder, in the order of their names, for a model with several inputs as many in
