@@ -98,22 +98,27 @@ type Range struct {
 	Hi float64 `json:"hi"`
 }
 
-// InputRange states what an input holds: an interval, or the mean and deviation
-// by which pixels of 0 … 255 are normalized, one for all channels or one each.
+// InputRange states what an input holds: an interval; or the mean and deviation
+// by which pixels of 0 … 255 are normalized, one for all channels or one each; or
+// encodings as InputEncodings finds them, of which made-up inputs have one in turn.
 type InputRange struct {
 	Range
 	Mean, Std []float64
+	Encodings []Encoding
 }
 
 func (r InputRange) empty() bool {
-	return r.Range == Range{} && len(r.Mean) == 0 && len(r.Std) == 0
+	return r.Range == Range{} && len(r.Mean) == 0 && len(r.Std) == 0 && len(r.Encodings) == 0
 }
 
-func (r InputRange) encoding() Encoding {
-	if len(r.Std) > 0 {
-		return normalized("stated mean and deviation", r.Mean, r.Std)
+func (r InputRange) encodings() []Encoding {
+	switch {
+	case len(r.Encodings) > 0:
+		return r.Encodings
+	case len(r.Std) > 0:
+		return []Encoding{normalized("stated mean and deviation", r.Mean, r.Std)}
 	}
-	return interval(r.Lo, r.Hi)
+	return []Encoding{interval(r.Lo, r.Hi)}
 }
 
 // A pass is one named step. It reads and rewrites the job's graph in place.

@@ -111,18 +111,8 @@ const fewGiven = 8
 // encodingsOf finds the candidates for one input and says why.
 func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputReport) ([]Encoding, error) {
 	if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
-		r := j.opts.Inputs[i]
-		channels, _ := stimulus.ChannelsOf(t.Shape)
-		for _, n := range []int{len(r.Mean), len(r.Std)} {
-			if n > 1 && n != channels {
-				return nil, fmt.Errorf("input %q: mean %v and deviation %v are not one number, or one for each of its %d channels", t.Name, r.Mean, r.Std, channels)
-			}
-		}
-		if e := r.encoding(); (len(r.Std) == 0 || len(r.Mean) > 0) && e.usable() {
-			in.Source, in.Why = "stated", "stated by the caller"
-			return []Encoding{e}, nil
-		}
-		return nil, fmt.Errorf("input %q: mean %v and deviation %v, or the range [%g, %g], is no range of finite numbers", t.Name, r.Mean, r.Std, r.Lo, r.Hi)
+		in.Source, in.Why = "stated", "stated by the caller"
+		return statedEncodings(t, j.opts.Inputs[i])
 	}
 	if md != nil && i < len(md.Inputs) {
 		if e, why := fromMetadata(md.Inputs[i]); why != "" && e.usable() {
@@ -140,6 +130,22 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 	e, why := j.inferFeatures(t, kind)
 	in.Why = why
 	return []Encoding{e}, nil
+}
+
+// statedEncodings are those of what the caller says of input t, if they can be.
+func statedEncodings(t *tflite.Tensor, r InputRange) ([]Encoding, error) {
+	channels, _ := stimulus.ChannelsOf(t.Shape)
+	perChannel := func(v []float64) bool { return len(v) < 2 || len(v) == channels }
+	if !perChannel(r.Mean) || !perChannel(r.Std) {
+		return nil, fmt.Errorf("input %q: mean %v and deviation %v are not one number, or one for each of its %d channels", t.Name, r.Mean, r.Std, channels)
+	}
+	es := r.encodings()
+	for _, e := range es {
+		if !e.usable() || !perChannel(e.Lo) || !perChannel(e.Hi) {
+			return nil, fmt.Errorf("input %q: mean %v and deviation %v, or the range %v to %v, is no range of finite numbers", t.Name, r.Mean, r.Std, e.Lo, e.Hi)
+		}
+	}
+	return es, nil
 }
 
 // Encoding maps the unit domain of a made-up signal to what a model reads:

@@ -254,7 +254,7 @@ func TestNearestEncoding(t *testing.T) {
 		{input(schema.TensorTypeINT8, 4.7/255, -14), "by channel"},
 		{&tflite.Tensor{Type: schema.TensorTypeFLOAT32}, "unit"},
 	} {
-		if got := nearestEncoding(encodings, test.input); got.Name != test.want {
+		if got, _ := nearestEncoding(encodings, test.input); got.Name != test.want {
 			t.Errorf("%v %v: %s, want %s", test.input.Type, test.input.Quant, got.Name, test.want)
 		}
 	}

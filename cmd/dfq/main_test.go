@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as people do. Each script finds the digit
 // classifier as model.tflite, its images and labels in digits/, and two samples
 // that rise from -1 to 1 in numbers.npy; besides batchnorm.tflite with unfolded
-// batch norms, open.tflite, whose images are of any size, several.tflite with two
-// signatures and a graph of neither, softmax.tflite with a SOFTMAX, and
+// batch norms, open.tflite, whose images are of any size, answers.tflite, whose answers
+// are, several.tflite with two signatures and a graph of neither, softmax.tflite with a SOFTMAX, and
 // number.tflite, whose answer is one number, with its negative in negative.tflite
 // and a custom op in its place in custom.tflite.
 func TestScripts(t *testing.T) {
@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 				writeModel(filepath.Join(env.WorkDir, "batchnorm.tflite"), unfoldedModel()),
 				os.WriteFile(filepath.Join(env.WorkDir, "numbers.npy"), npyOf("<f4", "(2, 32, 32, 1)", ramp), 0o666),
 				writeModel(filepath.Join(env.WorkDir, "open.tflite"), openModel()),
+				writeModel(filepath.Join(env.WorkDir, "answers.tflite"), openAnswers()),
 				writeModel(filepath.Join(env.WorkDir, "several.tflite"), severalGraphs()),
 				writeModel(filepath.Join(env.WorkDir, "softmax.tflite"), build.Chain(build.Input(1, 4), build.Dense(3), build.Softmax())),
 				writeModel(filepath.Join(env.WorkDir, "number.tflite"), build.Chain(build.Input(1, 4), build.Dense(1))),
@@ -98,6 +99,15 @@ func writeModel(name string, m *tflite.Model) error {
 func openModel() *tflite.Model {
 	m := build.Chain(build.Input(1, 1, 1, 3), build.Conv(4, 3, build.ReLU, build.Stride(2)), build.Mean(), build.Dense(5))
 	m.Graphs[0].Inputs[0].Signature = []int{-1, -1, -1, 3}
+	return m
+}
+
+// openAnswers states no number of positions of its output, as converters do where one is
+// computed; the graph has 64 of them.
+func openAnswers() *tflite.Model {
+	m := build.Chain(build.Input(1, 8, 8, 3), build.Conv(4, 3))
+	out := m.Graphs[0].Outputs[0]
+	out.Shape, out.Signature = []int{1, 1, 1, 4}, []int{-1, -1, -1, 4}
 	return m
 }
 

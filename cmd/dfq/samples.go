@@ -31,14 +31,44 @@ func (f *verifyFlags) source(stderr io.Writer, m, got *tflite.Model) (*samples, 
 	if err != nil {
 		return nil, err
 	}
-	opts := &dfq.Options{Inputs: stated, Seed: f.seed, Interpreter: fastest()}
-	switch {
-	case f.images != "":
-		return f.verifyImages(stderr, m, got, opts)
-	case f.inputs != "":
+	if f.inputs != "" {
 		return numberSamples(f.inputs, m.Graphs[0].Inputs)
 	}
+	opts := &dfq.Options{Inputs: stated, Seed: f.seed, Interpreter: fastest()}
+	found, err := dfq.InputEncodings(m, opts)
+	if err != nil {
+		return nil, explainEncoding(err)
+	}
+	f.chooseEncodings(stderr, found, got.Graphs[0].Inputs)
+	if f.images != "" {
+		return f.verifyImages(m.Graphs[0].Inputs[0], found)
+	}
+	opts.Inputs = nil
+	for _, in := range found {
+		opts.Inputs = append(opts.Inputs, dfq.InputRange{Encodings: in.Encodings})
+	}
 	return f.madeUpSamples(m, opts)
+}
+
+// chooseEncodings leaves, of several encodings that the float model does not tell apart,
+// the one that the other model's input was quantized for. Where that is not to be seen
+// images take the first, and made-up inputs all of them in turn.
+func (f *verifyFlags) chooseEncodings(stderr io.Writer, found []dfq.InputReport, quantized []*tflite.Tensor) {
+	for i := range found {
+		in := &found[i]
+		if len(in.Encodings) < 2 {
+			continue
+		}
+		e, ok := nearestEncoding(in.Encodings, quantized[i])
+		if !ok && f.images == "" {
+			continue
+		}
+		if !f.quiet {
+			fmt.Fprintf(stderr, "dfq: input %q may hold any of %d ranges by this model, taking %s\n", in.Name, len(in.Encodings), encodingName(e))
+			fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
+		}
+		in.Encodings = []dfq.Encoding{e}
+	}
 }
 
 // maxMadeUp bounds the memory that made-up inputs take, in numbers.
@@ -54,7 +84,7 @@ func (f *verifyFlags) madeUpSamples(m *tflite.Model, opts *dfq.Options) (*sample
 	}
 	inputs, err := dfq.MadeUpInputs(m, opts, f.samples)
 	if err != nil {
-		return nil, explainEncoding(err)
+		return nil, err
 	}
 	return &samples{
 		n:    len(inputs),
@@ -63,38 +93,27 @@ func (f *verifyFlags) madeUpSamples(m *tflite.Model, opts *dfq.Options) (*sample
 	}, nil
 }
 
-// verifyImages takes, of several encodings that the float model m does not tell apart, the
-// one that the input of got was quantized for.
-func (f *verifyFlags) verifyImages(stderr io.Writer, m, got *tflite.Model, opts *dfq.Options) (*samples, error) {
-	inputs, err := dfq.InputEncodings(m, opts)
-	if err != nil {
-		return nil, explainEncoding(err)
-	}
-	found, err := onlyImage(inputs)
+func (f *verifyFlags) verifyImages(input *tflite.Tensor, found []dfq.InputReport) (*samples, error) {
+	image, err := onlyImage(found)
 	if err != nil {
 		return nil, err
 	}
-	e := nearestEncoding(found.Encodings, got.Graphs[0].Inputs[0])
-	if len(found.Encodings) > 1 && !f.quiet {
-		fmt.Fprintf(stderr, "dfq: pixels may be any of %d encodings for this model, taking %s\n", len(found.Encodings), encodingName(e))
-		fmt.Fprint(stderr, "dfq: hint: state the right one with --input-range or --mean and --std\n")
-	}
-	s, err := imageSamples(f.images, f.crop, m.Graphs[0].Inputs[0])
+	s, err := imageSamples(f.images, f.crop, input)
 	if err != nil {
 		return nil, err
 	}
-	s.encode(m.Graphs[0].Inputs[0], []dfq.Encoding{e})
-	s.what += fmt.Sprintf(", pixels as %s (%s)", encodingName(e), foundHow(found))
+	s.encode(input, image.Encodings)
+	s.what += fmt.Sprintf(", pixels as %s (%s)", encodingName(image.Encodings[0]), foundHow(image))
 	return s, nil
 }
 
-// nearestEncoding is the encoding whose pixels fill best what an input can hold; the first
-// one for an input that is not quantized to 8 bits.
-func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encoding {
+// nearestEncoding is the encoding whose values fill best what an input can hold; the first
+// one, and false, for an input that is not quantized to 8 bits.
+func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) (dfq.Encoding, bool) {
 	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0}
 	q, quantized := least[input.Type]
 	if !quantized || input.Quant == nil || len(input.Quant.Scale) != 1 {
-		return encodings[0]
+		return encodings[0], false
 	}
 	step := float64(input.Quant.Scale[0])
 	lo := float64(step * (q - float64(input.Quant.Zero[0])))
@@ -102,7 +121,7 @@ func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) dfq.Encodin
 	away := func(e dfq.Encoding) float64 {
 		return math.Abs(slices.Min(e.Lo)-lo) + math.Abs(slices.Max(e.Hi)-hi)
 	}
-	return slices.MinFunc(encodings, func(a, b dfq.Encoding) int { return cmp.Compare(away(a), away(b)) })
+	return slices.MinFunc(encodings, func(a, b dfq.Encoding) int { return cmp.Compare(away(a), away(b)) }), true
 }
 
 // encodingName is an encoding's name; a range as name has all its digits.

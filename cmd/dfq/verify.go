@@ -255,7 +255,7 @@ func sameBoundary(want, got *tflite.Graph) error {
 			return fmt.Errorf("the models have %d and %d %s: they are not the same network", len(side.want), len(side.got), side.name)
 		}
 		for i, t := range side.want {
-			if t.Len() != side.got[i].Len() {
+			if !sameSize(t, side.got[i]) {
 				return fmt.Errorf("%s %d: %q is %v in one model, %q is %v in the other: they are not the same network",
 					strings.TrimSuffix(side.name, "s"), i, t.Name, t.Shape, side.got[i].Name, side.got[i].Shape)
 			}
@@ -266,6 +266,25 @@ func sameBoundary(want, got *tflite.Graph) error {
 	}
 	return nil
 }
+
+// sameSize reports whether two tensors may have as many values: a dimension that either
+// leaves open is of any length.
+func sameSize(a, b *tflite.Tensor) bool {
+	if a.Len() == b.Len() {
+		return true
+	}
+	if len(a.Shape) != len(b.Shape) {
+		return false
+	}
+	for d := range a.Shape {
+		if a.Shape[d] != b.Shape[d] && !isOpen(a, d) && !isOpen(b, d) {
+			return false
+		}
+	}
+	return true
+}
+
+func isOpen(t *tflite.Tensor, d int) bool { return d < len(t.Signature) && t.Signature[d] < 0 }
 
 // belowBar lists what misses the bars that were set.
 func belowBar(d *dfq.Diff, f *verifyFlags) []missedBar {
