@@ -236,8 +236,8 @@ func checkWindow(w tflite.Window) error {
 }
 
 // plain reports whether a model keeps what XNNPACK takes on trust without a
-// look: that every operator is of use, and that windows fit the shapes in the
-// file.
+// look: that every operator is of use, that windows fit the shapes in the
+// file, and that padded ones reach the end of what they pass over.
 func plain(m *tflite.Model) bool {
 	return !slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return !plainGraph(g) })
 }
@@ -261,7 +261,9 @@ func plainGraph(g *tflite.Graph) bool {
 	return true
 }
 
-// fits reports whether its window makes op's output shape of its input shape.
+// fits reports whether its window makes op's output shape of its input shape, and leaves
+// no end unseen: where the steps of SAME are so large that a row or more is not read, XNNPACK
+// takes the padding, which is less than none, for a huge one, and answers with the bias.
 func fits(w tflite.Window, op *tflite.Op) bool {
 	if len(op.Inputs) == 0 || len(op.Outputs) == 0 || op.Inputs[0] == nil || op.Outputs[0] == nil {
 		return false
@@ -276,6 +278,10 @@ func fits(w tflite.Window, op *tflite.Op) bool {
 			n -= w.Dilation[axis] * (w.Kernel[axis] - 1)
 		}
 		if n < 1 || out[1+axis] != (n+w.Stride[axis]-1)/w.Stride[axis] {
+			return false
+		}
+		reach := (out[1+axis]-1)*w.Stride[axis] + w.Dilation[axis]*(w.Kernel[axis]-1) + 1
+		if w.Padding == schema.PaddingSAME && w.Kernel != [2]int{1, 1} && reach < n {
 			return false
 		}
 	}
