@@ -43,7 +43,7 @@ func newChannelScales(j *job) *channelScales {
 	for op := range j.float {
 		v.fixAll(op)
 	}
-	for t := range tooFewToKnow(j.graph) {
+	for t := range j.tooFewToKnow() {
 		v.fix(t)
 	}
 	for _, op := range j.graph.Ops {
@@ -67,14 +67,14 @@ func newChannelScales(j *job) *channelScales {
 // Few positions that lead back to many, as an image's means do that channels are
 // multiplied by (squeeze and excitation), are no head; neither is an output of many
 // positions, a map or a list of boxes: what is before them is scaled.
-func tooFewToKnow(g *tflite.Graph) map[*tflite.Tensor]bool {
+func (j *job) tooFewToKnow() map[*tflite.Tensor]bool {
 	ahead := map[*tflite.Tensor]*ways{}  // to tensors with few positions
 	answers := map[*tflite.Tensor]bool{} // outputs, and what tensors with few positions up to one are made of
 	few := map[*tflite.Tensor]bool{}
-	for _, t := range g.Outputs {
+	for _, t := range j.lastSeen() {
 		answers[t] = true
 	}
-	for _, op := range slices.Backward(g.Ops) {
+	for _, op := range slices.Backward(j.graph.Ops) {
 		var from *ways // first op's outputs, then its inputs
 		for _, t := range op.Outputs {
 			if !real(t) {

@@ -21,11 +21,15 @@ func TestTooFewToKnow(t *testing.T) {
 	body := Sequence(Conv(6, 3, ReLU), Conv(6, 3, ReLU), Conv(6, 3, ReLU))
 	block := Residual(Conv(6, 3, ReLU), Conv(6, 3))
 	skips := Sequence(Conv(6, 3), block, block, block)
+	classifier := Sequence(body, global, Reshape(1, 6), Dense(4))
 	for name, test := range map[string]struct {
 		layers Layer
 		few    []bool // of the first three
 	}{
-		"classifier":         {Sequence(body, global, Reshape(1, 6), Dense(4)), []bool{true, true, true}},
+		"classifier":         {classifier, []bool{true, true, true}},
+		"its best":           {Sequence(classifier, best), []bool{true, true, true}},
+		"its best, 64 bits":  {Sequence(classifier, best, int64s), []bool{true, true, true}},
+		"a custom answer":    {Sequence(classifier, unknown), []bool{true, true, true}},
 		"deeper classifier":  {Sequence(body, Conv(6, 3, ReLU), global, Conv(4, 1)), []bool{false, true, true}},
 		"excitation":         {Sequence(body, excite, Conv(6, 3, ReLU), Conv(6, 3), Conv(4, 1)), []bool{false, false, false}},
 		"excitation, a head": {Sequence(body, excite, global, Conv(4, 1)), []bool{true, true, true}},
@@ -33,15 +37,15 @@ func TestTooFewToKnow(t *testing.T) {
 		"many skips":         {Sequence(skips, block, block, block, block, block, block, global, Conv(4, 1)), []bool{false, false, true}},
 		"answers of many":    {Sequence(body, Conv(4, 1)), []bool{false, false, false}},
 	} {
-		g := ChainSeed(1, Input(1, 16, 16, 3), test.layers).Graphs[0]
-		few := tooFewToKnow(g)
+		j := jobAfter(t, ChainSeed(1, Input(1, 16, 16, 3), test.layers), &Options{Samples: 1, AllowFloat: true}, "estimate")
+		g, few := j.graph, j.tooFewToKnow()
 		for i, want := range test.few {
 			if x := g.Ops[i].Outputs[0]; few[x] != want {
 				t.Errorf("%s: layer %d is left alone: %v, want %v", name, i, few[x], want)
 			}
 		}
 		for _, op := range g.Ops {
-			if x := op.Outputs[0]; x.Len() < 16*channelCount(x) && !few[x] {
+			if x := op.Outputs[0]; real(x) && x.Len() < 16*channelCount(x) && !few[x] {
 				t.Errorf("%s: %q has %v alone and is scaled", name, x.Name, x.Shape)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 // A channel is doubled along a chain of filters: the convolution that writes it, the
 // depthwise ones that it passes, up to the convolution that sums channels again.
 func doubleChannels(j *job) error {
-	importance, few, uses := importances(j), tooFewToKnow(j.graph), j.graph.Uses()
+	importance, few, uses := importances(j), j.tooFewToKnow(), j.graph.Uses()
 	j.copies = map[*tflite.Op][][]int{}
 	for _, op := range j.graph.Ops {
 		c := j.chainFrom(op, uses)

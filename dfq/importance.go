@@ -10,11 +10,11 @@ import (
 
 // importances says what noise in each channel of each tensor does to the answers:
 // how much noise of variance 1, at every position of the channel, adds to the
-// outputs, relative to the outputs' own variance.
+// outputs, or to what is last seen before them, relative to their own variance.
 //
-// It is carried from the outputs back, through filters by their squared weights
-// and the share of values that the activation lets pass, through all else by
-// opSpec.noise. Noise is taken to be independent from value to value, and is not
+// It is carried from what is last seen back, through filters by their squared
+// weights and the share of values that the activation lets pass, through all else
+// by opSpec.noise. Noise is taken to be independent from value to value, and is not
 // where several channels have it from one, or in the smooth parts of an image: it
 // is an estimate, good enough to weigh the channels of a tensor, not to compare
 // tensors far apart.
@@ -26,15 +26,17 @@ func importances(j *job) map[*tflite.Tensor][]float64 {
 		}
 		return all[t]
 	}
-	for _, t := range j.graph.Outputs {
-		if s := j.stats[t]; s != nil {
-			power := 0.0
-			for _, m := range s.channels {
-				power += m.variance()
-			}
-			for c, e := range of(t) {
-				all[t][c] = e + 1/math.Max(power, leastPower)
-			}
+	for _, t := range j.lastSeen() {
+		s := j.stats[t]
+		if s == nil {
+			continue // no op makes it
+		}
+		power := 0.0
+		for _, m := range s.channels {
+			power += m.variance()
+		}
+		for c, e := range of(t) {
+			all[t][c] = e + 1/math.Max(power, leastPower)
 		}
 	}
 	for _, op := range slices.Backward(j.graph.Ops) {

@@ -193,24 +193,6 @@ const (
 // pose_detection_c, whose channels are of very different sizes, 4 to 6.
 const roomInt16 = 2
 
-// answers are the tensors from which the outputs are had without any further
-// weights: logits, scores, coordinates.
-func (j *job) answers() map[*tflite.Tensor]bool {
-	reach := map[*tflite.Tensor]bool{}
-	for _, t := range j.graph.Outputs {
-		reach[t] = true
-	}
-	for _, op := range slices.Backward(j.graph.Ops) {
-		if spec(op).filter != nil || !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return reach[t] }) {
-			continue
-		}
-		for _, t := range op.Inputs {
-			reach[t] = true
-		}
-	}
-	return reach
-}
-
 // group is a set of tensors that share one scale.
 type group struct {
 	chosenRange

@@ -83,30 +83,6 @@ func (j *job) harmSamples(tensors int, maps bool) int {
 	return 0
 }
 
-// lastSeen are the outputs, and what is read by ops that make indices of it as outputs, or
-// that cannot be run here.
-func (j *job) lastSeen() []*tflite.Tensor {
-	var out []*tflite.Tensor
-	add := func(t *tflite.Tensor) {
-		if real(t) && j.stats[t] != nil && !slices.Contains(out, t) {
-			out = append(out, t)
-		}
-	}
-	for _, t := range j.graph.Outputs {
-		add(t)
-	}
-	for _, op := range j.graph.Ops {
-		if slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool {
-			return t != nil && (j.unseen[t] != "" || !real(t) && slices.Contains(j.graph.Outputs, t))
-		}) {
-			for _, t := range op.Inputs {
-				add(t)
-			}
-		}
-	}
-	return out
-}
-
 // roundedAlone are the activations that an op rounds to a scale of their own, but for
 // answers, whose ranges have room already.
 func (j *job) roundedAlone() []*tflite.Tensor {
