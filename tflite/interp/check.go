@@ -237,7 +237,8 @@ func checkWindow(w tflite.Window) error {
 
 // plain reports whether a model keeps what XNNPACK takes on trust without a
 // look: that every operator is of use, that windows fit the shapes in the
-// file, and that padded ones reach the end of what they pass over.
+// file, that padded ones reach the end of what they pass over, and that PRELU has a
+// slope for each channel: of one for all it reads others that are not there.
 func plain(m *tflite.Model) bool {
 	return !slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return !plainGraph(g) })
 }
@@ -254,11 +255,22 @@ func plainGraph(g *tflite.Graph) bool {
 		if !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return read[t] }) {
 			return false
 		}
+		if op.Code == schema.BuiltinOperatorPRELU && len(op.Inputs) == 2 && lastAxis(op.Inputs[0]) != lastAxis(op.Inputs[1]) {
+			return false
+		}
 		if w, ok := op.Window(); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !fits(w, op) {
 			return false
 		}
 	}
 	return true
+}
+
+// lastAxis is the length of t's last axis, 1 for a number.
+func lastAxis(t *tflite.Tensor) int {
+	if t == nil || len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Shape[len(t.Shape)-1]
 }
 
 // fits reports whether its window makes op's output shape of its input shape, and leaves

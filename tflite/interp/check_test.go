@@ -184,3 +184,18 @@ func TestWithoutXNNPACK(t *testing.T) {
 		equal(t, run(t, in, x), want)
 	}
 }
+
+// One slope for all channels is none for each of them.
+func TestSharedSlope(t *testing.T) {
+	const channels = 64
+	x, slope, y := float("x", 1, 2, 2, channels), float("slope", 1, 1, 1), float("y", 1, 2, 2, channels)
+	slope.SetFloats([]float32{0.5})
+	values, want := make([]float32, x.Len()), make([]float32, x.Len())
+	for i := range values {
+		values[i], want[i] = float32(i-100), float32(i-100)
+		if i < 100 {
+			want[i] /= 2
+		}
+	}
+	equal(t, run(t, open(t, one(schema.BuiltinOperatorPRELU, nil, y, x, slope)), values), want)
+}

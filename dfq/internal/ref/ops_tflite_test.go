@@ -114,10 +114,7 @@ var generators = []generator{
 	{"integer squared difference", integerGenerator(schema.BuiltinOperatorSQUARED_DIFFERENCE, nil)},
 	{"prelu", func(r *rand.Rand) *tflite.Model {
 		x := real(smallShape(r, 4)...)
-		alpha := []int{1, 1, x.Shape[3]}
-		if coin(r) {
-			alpha = x.Shape[1:]
-		}
+		alpha := [][]int{x.Shape[1:], {1, 1, x.Shape[3]}, {1, 1, 1}}[r.IntN(3)]
 		return single(schema.BuiltinOperatorPRELU, nil, 1, x, random(r, alpha...))
 	}},
 	{"less", compareGenerator(schema.BuiltinOperatorLESS)},
