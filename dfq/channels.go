@@ -241,8 +241,8 @@ const (
 // operands do not allow it.
 
 // passThrough ties equal channels of all real operands: what works on each
-// channel alone and commutes with positive factors, and ADD. Operands with one
-// channel fewer axes are broadcast; constants are scaled along (see apply).
+// channel alone and commutes with positive factors, and ADD. Operands with
+// fewer axes are broadcast; constants of ADD and SUB are scaled along (see apply).
 func passThrough(v *channelScales, op *tflite.Op) bool {
 	out := op.Outputs[0]
 	n := channelCount(out)
@@ -276,8 +276,8 @@ func overSpace(v *channelScales, op *tflite.Op) bool {
 	return passThrough(v, op)
 }
 
-// chosen is passThrough for ops that choose between operands, none of which may
-// be a constant.
+// chosen is passThrough for ops that choose between operands, or join rows of them, none
+// of which may be a constant.
 func chosen(v *channelScales, op *tflite.Op) bool {
 	for _, t := range op.Inputs {
 		if real(t) && (t.Constant() || len(t.Shape) != len(op.Outputs[0].Shape)) {
@@ -403,7 +403,7 @@ func stacked(v *channelScales, op *tflite.Op) bool {
 		axis -= len(out.Shape)
 	}
 	if axis != -1 {
-		return passThrough(v, op)
+		return chosen(v, op) // constant rows keep their size
 	}
 	at := 0
 	for _, t := range op.Inputs {

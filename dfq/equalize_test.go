@@ -17,6 +17,13 @@ import (
 func spread() Layer { return Scale(1, 30, 0.3, 4, 0.1) }
 
 // fused is a fused activation.
+// rows joins x and others along the second axis.
+func rows(others Layer) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		return b.Op("rows", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 1}, []int{1, 2 * x.Shape[1], x.Shape[2], x.Shape[3]}, x, others(b, x))
+	}
+}
+
 func fused(name string) Setting { return Activation(schema.EnumValuesActivationFunctionType[name]) }
 
 // equalized are models with each kind of op that channel scales pass, are tied
@@ -34,6 +41,8 @@ var equalized = map[string]Layer{
 	"residual relu6":     Sequence(Conv(8, 3), spread(), residualWith("RELU6")),
 	"residual n1":        Sequence(Conv(8, 3), spread(), residualWith("RELU_N1_TO_1")),
 	"concat":             Sequence(Conv(4, 3), spread(), Concat(Identity(), Sequence(Conv(4, 3, ReLU), spread()), Conv(3, 1))),
+	"concat rows":        Sequence(Conv(8, 3), spread(), rows(func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return x })),
+	"concat constants":   Sequence(Conv(8, 3), spread(), rows(func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return b.Random(0, 2, x.Shape...) })),
 	"pools":              Sequence(Conv(8, 3, ReLU), spread(), Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 3)),
 	"pool relu6":         Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, ReLU6)),
 	"pool n1":            Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, fused("RELU_N1_TO_1"))),
@@ -127,7 +136,7 @@ func keepsTheFunction(t *testing.T, pass string, perTensor bool, also func(t *te
 // Scales pass what they can pass: the tensor behind the op is scaled too.
 func TestEqualizationPasses(t *testing.T) {
 	for name, behind := range map[string]string{
-		"relu of its own": "unary", "pools": "pool", "concat": "concat", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
+		"relu of its own": "unary", "pools": "pool", "concat": "concat", "concat rows": "rows", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
 		"minimum of two": "of_two", "absolute": "unary", "select": "select", "update": "update", "mirror pad": "mirror", "split": "part",
 		"split rows": "part", "split by sizes": "part", "expand dims": "expand", "transpose of space": "moved", "reverse": "moved",
 		"gather rows": "moved", "slice": "moved", "strided slice": "moved", "tile": "moved", "broadcast": "moved",
