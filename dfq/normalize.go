@@ -250,12 +250,19 @@ func unshareConstants(g *tflite.Graph) {
 	}
 }
 
-// explicitBiases gives every weighted op a bias of zeros where it has none: a
-// place for corrections, and what CONV_2D and NNAPI demand.
+// explicitBiases gives every weighted op a bias of one axis, of zeros where it has none:
+// a place for corrections, and what CONV_2D and NNAPI demand. Kernels count the elements
+// of a bias alone, so that files have others.
 func explicitBiases(g *tflite.Graph) {
 	for _, op := range g.Ops {
 		f := spec(op).filter
-		if f == nil || optional(op, f.bias) != nil {
+		if f == nil {
+			continue
+		}
+		if bias := optional(op, f.bias); bias != nil {
+			if bias.Constant() {
+				bias.Shape, bias.Signature = []int{bias.Len()}, nil
+			}
 			continue
 		}
 		w := op.Inputs[f.weights]

@@ -556,6 +556,30 @@ func TestProofOfStoredWeights(t *testing.T) {
 	}
 }
 
+// Kernels take a bias of any number of axes.
+func TestBiasesOfMoreAxes(t *testing.T) {
+	layers := Sequence(Conv(8, 3, ReLU), dead(-3, 6, 7), loud(1, 50), Conv(8, 3, ReLU), Conv(8, 3, ReLU), Conv(8, 3, ReLU), Conv(4, 1), Mean(), Dense(3))
+	for _, perTensor := range []bool{false, true} {
+		opts := &Options{PerTensor: perTensor, Inputs: stated().Inputs, Samples: 8}
+		want, report := quantize(t, Chain(Input(1, 16, 16, 3), layers), opts)
+		if len(report.Doubled) == 0 {
+			t.Fatal("no channel is doubled: what is tested?")
+		}
+		for _, shape := range [][]int{{1}, {1, 1, 1}} {
+			m := Chain(Input(1, 16, 16, 3), layers)
+			for _, op := range m.Graphs[0].Ops {
+				if f := spec(op).filter; f != nil {
+					bias := op.Inputs[f.bias]
+					bias.Shape = append(slices.Clone(shape), bias.Len())
+				}
+			}
+			if got, _ := quantize(t, m, opts); !bytes.Equal(encode(t, got), encode(t, want)) {
+				t.Errorf("per-tensor %v: biases of %d axes lead to another file", perTensor, len(shape)+1)
+			}
+		}
+	}
+}
+
 // Outputs of integers do not keep the others from the proof.
 func TestProofBesideIntegers(t *testing.T) {
 	b := New(1)
