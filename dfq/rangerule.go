@@ -36,22 +36,33 @@ func (r RangeRule) choose(s *tensorStats) chosenRange {
 		return chosenRange{lo, hi, "mean ± 6 deviations"}
 	}
 	lo, hi := s.usual()
-	lo, hi = leastErrorRange(some(s.rows, rangeValues), lo, hi)
+	lo, hi = leastErrorRange(some(s.rows, len(s.channels), rangeValues), lo, hi)
 	return chosenRange{lo, hi, "least expected error"}
 }
 
 // rangeValues are enough to choose a range from.
 const rangeValues = 1 << 15
 
-// some picks about n of v, evenly; the stride is odd, so that it meets every
-// channel.
-func some(v []float32, n int) []float32 {
-	stride := len(v)/n | 1
+// some picks about n of v, evenly, at a stride that has no factor in common with the
+// number of channels, so that it meets every channel.
+func some(v []float32, channels, n int) []float32 {
+	stride := max(1, len(v)/n)
+	for gcd(stride, channels) > 1 {
+		stride++
+	}
 	out := make([]float32, 0, len(v)/stride+1)
 	for i := 0; i < len(v); i += stride {
 		out = append(out, v[i])
 	}
 	return out
+}
+
+// gcd is the greatest common divisor.
+func gcd(a, b int) int {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // leastErrorRange is the range within [lo, hi], cut by an eighth at most on

@@ -247,3 +247,21 @@ func TestAnswerRoom(t *testing.T) {
 		}
 	}
 }
+
+// What ranges are chosen from meets every channel, of any number.
+func TestSomeMeetEveryChannel(t *testing.T) {
+	for channels := 1; channels <= 1000; channels++ {
+		rows := make([]float32, leastRows*channels)
+		for i := range rows {
+			rows[i] = float32(i % channels)
+		}
+		seen := map[float32]int{}
+		few := some(rows, channels, rangeValues)
+		for _, x := range few {
+			seen[x]++
+		}
+		if len(seen) < channels || len(rows) >= rangeValues && len(few) < rangeValues/4 {
+			t.Errorf("%d of %d channels in %d values of %d", len(seen), channels, len(few), len(rows))
+		}
+	}
+}
