@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"math"
 	"slices"
 
 	"dfq/schema"
@@ -194,20 +195,31 @@ func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
 }
 
 // scaleOutputs makes op compute what l makes of its output. It does nothing and
-// reports false where float32 does not suffice.
+// reports false where float32 does not suffice, or where a bias would become so large that
+// int32 holds it only at a weight scale that leaves nothing of the weights, as one of −10⁹
+// does that bans a class.
 func scaleOutputs(op *tflite.Op, l *channelLine) bool {
 	f := spec(op).filter
 	w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
 	lay := layoutOf(w, f.out)
 	wv, bv := w.Floats(), bias.Floats()
+	weight, most := 0.0, 0.0
 	for i, x := range wv {
 		wv[i] = float32(float64(x) * l.scale[lay.channel(i)])
+		weight = math.Max(weight, math.Abs(float64(wv[i])))
 	}
 	for c, x := range bv {
 		bv[c] = float32(float64(float64(x)*l.scale[c]) + l.shift[c])
+		most = math.Max(most, math.Abs(l.shift[c]))
+	}
+	if weight > 0 && most > mostFoldedBias*weight {
+		return false
 	}
 	return setIfFinite([]*tflite.Tensor{w, bias}, [][]float32{wv, bv})
 }
+
+// mostFoldedBias is how many times the largest weight of a filter a line's shift may be.
+const mostFoldedBias = 1e5
 
 // foldBefore takes lines into all the filters that read what they write.
 func foldBefore(g *tflite.Graph) {

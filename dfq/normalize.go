@@ -44,6 +44,7 @@ func normalize(j *job) error {
 	removeDeadOps(g)
 	unshareConstants(g)
 	explicitBiases(g)
+	plainPads(g)
 	return nil
 }
 

@@ -168,8 +168,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
 	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
-	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen},
-	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen},
+	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen, saturates: asOutput},
+	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen, saturates: asOutput},
 
 	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros},
 	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same},

@@ -144,7 +144,35 @@ func (j *job) ownRanges(int8Ops []*tflite.Op) map[*tflite.Tensor]chosenRange {
 	for i, t := range tensors {
 		own[t] = ranges[i]
 	}
+	j.cutBounds(own, int8Ops)
 	return own
+}
+
+// cutBounds ends the range of a constant that MINIMUM or MAXIMUM bound another operand by
+// where that operand's does: a bound further off bounds nothing, and may be the largest
+// of all numbers.
+func (j *job) cutBounds(own map[*tflite.Tensor]chosenRange, int8Ops []*tflite.Op) {
+	for _, op := range int8Ops {
+		if op.Code != schema.BuiltinOperatorMINIMUM && op.Code != schema.BuiltinOperatorMAXIMUM {
+			continue
+		}
+		for k, t := range op.Inputs {
+			x := op.Inputs[1-k]
+			r, of := own[t], own[x]
+			if !t.Constant() || x.Constant() {
+				continue
+			}
+			if i := slices.Index(j.graph.Inputs, x); i >= 0 {
+				of.lo, of.hi = j.report.Inputs[i].Range.Lo, j.report.Inputs[i].Range.Hi
+			}
+			if op.Code == schema.BuiltinOperatorMINIMUM {
+				r.hi = math.Min(r.hi, math.Max(0, of.hi))
+			} else {
+				r.lo = math.Max(r.lo, math.Min(0, of.lo))
+			}
+			own[t] = r
+		}
+	}
 }
 
 // rangeOf is the range of a constant's values, or of an activation on the

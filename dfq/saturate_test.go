@@ -47,6 +47,7 @@ func TestSaturatedValuesMayBeClipped(t *testing.T) {
 	moves := map[schema.BuiltinOperator]bool{
 		schema.BuiltinOperatorRESHAPE: true, schema.BuiltinOperatorSQUEEZE: true,
 		schema.BuiltinOperatorEXPAND_DIMS: true, schema.BuiltinOperatorTRANSPOSE: true,
+		schema.BuiltinOperatorSELECT: true, schema.BuiltinOperatorSELECT_V2: true,
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for code, s := range ops {
