@@ -257,8 +257,11 @@ func padsFor(f *former, shape []int) []*tflite.Tensor {
 }
 
 func padV2Form(f *former, code schema.BuiltinOperator) {
-	x := f.Input(f.shape(f.between(2, 5))...)
-	f.add(code, nil, append(append(list(x), padsFor(f, x.Shape)...), f.Floats(nil, float32(f.lo))))
+	x, value := f.Input(f.shape(f.between(2, 5))...), f.lo
+	if value == 0 { // of which it would be a PAD
+		value = f.hi
+	}
+	f.add(code, nil, append(append(list(x), padsFor(f, x.Shape)...), f.Floats(nil, float32(value))))
 }
 
 func mirrorPadForm(f *former, code schema.BuiltinOperator) {

@@ -50,6 +50,22 @@ func TestTargetKeepsRules(t *testing.T) {
 	}
 }
 
+// A clamp that has one scale on both sides does not take the steps of what it cuts off.
+func TestClampsOfOneScale(t *testing.T) {
+	b := New(3)
+	x := Sequence(Conv(8, 3), Scale(300))(b, b.Input(1, 8, 8, 3))
+	cut := Sequence(Unary(schema.BuiltinOperatorRELU_N1_TO_1, nil), Conv(4, 1))(b, x)
+	m := b.Model(cut, Conv(2, 1)(b, x))
+	opts := Options{Calibration: Inputs(m, 9, 16, 1), Inputs: stated().Inputs}
+	sqnr := func(name string) float64 {
+		opts.Target = name
+		return quantizedSQNR(t, m, opts, evaluate, opts.Calibration)
+	}
+	if with, without := sqnr("nnapi-1.3"), sqnr(""); with < without-3 {
+		t.Errorf("%.1f dB for NNAPI, %.1f without", with, without)
+	}
+}
+
 // cancelled subtracts a number from itself, which leaves a small bias of large
 // weights.
 func cancelled(b *Builder, x *tflite.Tensor) *tflite.Tensor {
