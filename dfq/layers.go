@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dfq/dfq/internal/affine"
+	"dfq/dfq/internal/ref"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -43,7 +44,7 @@ type LayerDiff struct {
 // inputs is off from what it makes of the values themselves by what the scales
 // of its inputs cost.
 func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error)) ([]LayerDiff, error) {
-	float = partedAlike(float, int8)
+	float, int8 = withTrueShapes(partedAlike(float, int8)), int8.Clone()
 	c := matchLayers(float, int8)
 	if len(c.layers) == 0 {
 		return nil, nil
@@ -110,7 +111,18 @@ type layerComparison struct {
 	fed       [2][]int
 }
 
-// matchLayers pairs activations by name.
+// withTrueShapes returns m with the shapes that activations have when it runs, where
+// these do not depend on the inputs' values: a file may leave them open.
+func withTrueShapes(m *tflite.Model) *tflite.Model {
+	c := m.Clone()
+	for t, shape := range ref.Shapes(c.Graphs[0]) {
+		t.Shape = shape
+	}
+	return c
+}
+
+// matchLayers pairs activations by name. Those of the INT8 model take the shapes of the
+// float one where they leave them open.
 func matchLayers(float, int8 *tflite.Model) *layerComparison {
 	byName := map[string]*tflite.Tensor{}
 	producers := float.Graphs[0].Producers()
@@ -123,7 +135,13 @@ func matchLayers(float, int8 *tflite.Model) *layerComparison {
 	for i, op := range int8.Graphs[0].Ops {
 		for _, t := range op.Outputs {
 			f := byName[t.Name]
-			if f == nil || !isQuantized(t) || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 || f.Len() != t.Len() {
+			if f == nil || !isQuantized(t) || scaleOf(t) == 0 || len(t.Quant.Zero) != 1 {
+				continue
+			}
+			if len(t.Signature) == len(f.Shape) && slices.Contains(t.Signature, -1) {
+				t.Shape = slices.Clone(f.Shape)
+			}
+			if f.Len() != t.Len() {
 				continue
 			}
 			c.want, c.got = append(c.want, f), append(c.got, t)

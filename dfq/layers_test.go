@@ -70,6 +70,24 @@ func TestCompareLayers(t *testing.T) {
 	}
 }
 
+// Shapes that a file leaves open are those of the run.
+func TestCompareLayersOfOpenShapes(t *testing.T) {
+	m := Chain(Input(1, 12, 12, 3), Conv(8, 3, ReLU), Depthwise(3, ReLU, Stride(2)), Conv(4, 1), Mean())
+	samples := Inputs(m, 1, 2, 1)
+	q, _ := quantize(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}})
+	want, _ := layersOf(t, m, q, samples)
+	for _, g := range []*tflite.Graph{m.Graphs[0], q.Graphs[0]} {
+		for _, op := range g.Ops {
+			if y := op.Outputs[0]; len(y.Shape) == 4 {
+				y.Shape, y.Signature = []int{1, 1, 1, y.Shape[3]}, []int{-1, -1, -1, y.Shape[3]}
+			}
+		}
+	}
+	if got, _ := layersOf(t, m, q, samples); len(got) != 4 || !slices.Equal(got, want) {
+		t.Errorf("open: %+v\nclosed: %+v", got, want)
+	}
+}
+
 // residuals is a network with all that equalization passes through, whose
 // channels differ much.
 func residuals() *tflite.Model {
