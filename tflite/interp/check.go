@@ -17,7 +17,7 @@ import (
 //
 // It knows what the file says, and not what is computed. These still end the
 // process:
-//   - indices made by other operators, where GATHER and GATHER_ND find them too
+//   - indices made by other operators (those that are inputs are looked at in each run), where GATHER and GATHER_ND find them too
 //     large, SCATTER_ND and SPARSE_TO_DENSE too large or negative, and SLICE
 //     negative; many a sound model looks things up by what it has computed;
 //   - sizes made by other operators, as of RESIZE_BILINEAR or FILL, and outputs
@@ -139,16 +139,42 @@ func checkIndices(g *tflite.Graph, op *tflite.Op) error {
 	if indices == nil || !indices.Constant() {
 		return nil
 	}
-	for i, v := range indices.Ints() {
+	return inBounds(indices.Name, indices.Ints(), depth, bounds)
+}
+
+// inBounds refuses indices, of so many entries each, that are negative or not below the
+// bounds of these.
+func inBounds[T int | float32](name string, indices []T, depth int, bounds []int) error {
+	for i, v := range indices {
 		k := i % depth
 		switch {
 		case v < 0:
-			return fmt.Errorf("index %d in %q is negative", v, indices.Name)
-		case k < len(bounds) && v >= bounds[k]:
-			return fmt.Errorf("index %d in %q is not below %d", v, indices.Name, bounds[k])
+			return fmt.Errorf("index %v in %q is negative", v, name)
+		case k < len(bounds) && float64(v) >= float64(bounds[k]):
+			return fmt.Errorf("index %v in %q is not below %d", v, name, bounds[k])
 		}
 	}
 	return nil
+}
+
+// givenIndices is an input whose values an operator takes for indices.
+type givenIndices struct {
+	input, depth int
+	bounds       []int
+	place        string // of the operator
+}
+
+// indexInputs lists the inputs of a graph that are indices.
+func indexInputs(g *tflite.Graph) []givenIndices {
+	var list []givenIndices
+	for _, op := range g.Ops {
+		if indices, depth, bounds := indicesOf(g, op); indices != nil {
+			if k := slices.Index(g.Inputs, indices); k >= 0 && depth > 0 {
+				list = append(list, givenIndices{k, depth, bounds, g.Place(op)})
+			}
+		}
+	}
+	return list
 }
 
 // indicesOf returns the indices that op's kernel does not look at enough, nil if

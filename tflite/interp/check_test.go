@@ -199,3 +199,20 @@ func TestSharedSlope(t *testing.T) {
 	}
 	equal(t, run(t, open(t, one(schema.BuiltinOperatorPRELU, nil, y, x, slope)), values), want)
 }
+
+// Indices that are given are looked at before each run.
+func TestGivenIndices(t *testing.T) {
+	ids := ints("ids")
+	ids.Shape = []int{2}
+	table := float("table", 3, 2)
+	table.SetFloats([]float32{1, 2, 3, 4, 5, 6})
+	in := open(t, one(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{}, float("y", 2, 2), table, ids))
+	equal(t, run(t, in, []float32{2, 0}), []float32{5, 6, 1, 2})
+	for given, want := range map[float32]string{3: "index 3 in \"ids\" is not below 3", -1: "index -1 in \"ids\" is negative"} {
+		_, err := in.Run([][]float32{{0, given}})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "op 0 GATHER") {
+			t.Errorf("%g: %v, want %q", given, err, want)
+		}
+	}
+	equal(t, run(t, in, []float32{1, 1}), []float32{3, 4, 3, 4})
+}

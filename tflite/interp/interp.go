@@ -31,6 +31,7 @@ type Interpreter struct {
 	c       *ctflite.Interpreter // nil once closed
 	xnnpack *C.TfLiteDelegate    // nil: not used
 	said    *C.messages
+	indices []givenIndices // inputs that the C library trusts to be within bounds
 }
 
 // New makes an interpreter for the bytes of a .tflite file, which it copies.
@@ -69,14 +70,15 @@ func New(model []byte, threads int) (*Interpreter, error) {
 	}
 	defer m.Delete() // the C interpreter holds a reference of its own
 	in, err := create(m, threads)
+	if err == nil && plain(decoded) && !in.accelerate(threads) {
+		in.Close()
+		in, err = create(m, threads)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !plain(decoded) || in.accelerate(threads) {
-		return in, nil
-	}
-	in.Close()
-	return create(m, threads)
+	in.indices = indexInputs(decoded.Graphs[0])
+	return in, nil
 }
 
 // create makes an interpreter that runs on the library's own kernels.
@@ -203,6 +205,16 @@ func (in *Interpreter) invoke(n int, set func(i int, t tensor) error) error {
 		t := view(in.c.GetInputTensor(i))
 		if err := set(i, t); err != nil {
 			return fmt.Errorf("interpreter: input %d %q: %w", i, t.name, err)
+		}
+	}
+	for _, x := range in.indices {
+		t := view(in.c.GetInputTensor(x.input))
+		v, err := t.real()
+		if err == nil {
+			err = inBounds(t.name, v, x.depth, x.bounds)
+		}
+		if err != nil {
+			return fmt.Errorf("interpreter: input %d, of which %s makes indices: %w", x.input, x.place, err)
 		}
 	}
 	if in.c.Invoke() != ctflite.OK {
