@@ -6,6 +6,9 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"dfq/schema"
 )
@@ -248,6 +251,14 @@ func (q *Quantization) validate(t *Tensor) error {
 	return nil
 }
 
+// Printable is a name that a file holds, quoted where it is not to be printed as it is.
+func Printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
 // Place says where op stands, for messages: its index, code and the name of
 // its first output, as in
 //
@@ -255,7 +266,7 @@ func (q *Quantization) validate(t *Tensor) error {
 func (g *Graph) Place(op *Op) string {
 	name := op.Code.String()
 	if op.Custom != "" {
-		name += " " + op.Custom
+		name += " " + Printable(op.Custom)
 	}
 	place := fmt.Sprintf("op %d %s", slices.Index(g.Ops, op), name)
 	for _, t := range op.Outputs {

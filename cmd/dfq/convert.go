@@ -121,6 +121,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if err := f.check(cmd); err != nil {
 		return err
 	}
+	f.out, f.report = onStdout(f.out), onStdout(f.report)
 	if f.out == "" {
 		f.out = f.defaultOut(name)
 	}
@@ -319,7 +320,7 @@ func passesNamed(names []string) ([]string, error) {
 		spaced := strings.ReplaceAll(name, "-", " ")
 		if !slices.Contains(passes, spaced) {
 			return nil, usageError{hintedError{fmt.Errorf("no pass is named %q", name),
-				fmt.Sprintf("the passes are %q; or %s", passes, everyPass)}}
+				fmt.Sprintf("the passes are %s; or %s", strings.Join(passes, ", "), everyPass)}}
 		}
 		found = append(found, spaced)
 	}
@@ -354,13 +355,22 @@ func isFile(f *os.File, info fs.FileInfo) bool {
 	return err == nil && info != nil && info.Mode().IsRegular() && os.SameFile(info, other)
 }
 
+// onStdout is a name, "-" for other names of stdout.
+func onStdout(name string) string {
+	switch name {
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
+		return standard
+	}
+	return name
+}
+
 // samePath reports whether two names lead to one file, be it there or not.
 func samePath(a, b string) bool {
 	if info, err := os.Stat(a); err == nil && info.Mode().IsRegular() && sameFile(info, b) {
 		return true
 	}
-	folderA, a := filepath.Split(a) // not filepath.Dir, which takes linked/.. for .
-	folderB, b := filepath.Split(b)
+	folderA, a := filepath.Split(linked(a)) // not filepath.Dir, which takes linked/.. for .
+	folderB, b := filepath.Split(linked(b))
 	info, err := os.Stat(cmp.Or(folderA, "."))
 	return err == nil && a == b && sameFile(info, cmp.Or(folderB, "."))
 }
@@ -424,7 +434,7 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 		row("dropped", "%s", d)
 	}
 	if len(r.FloatSQNR) > 0 && len(r.Equalized)+len(r.Doubled)+r.Absorbed > 0 {
-		row("float twin", "answers as the original to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
+		row("proved", "the float graph then answers as the file's to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
 	for _, g := range groupFindings(r.Findings) {
 		row(g.severity(), "%s", g)
@@ -491,7 +501,7 @@ func provedOn(real *calibration) string {
 	if real != nil {
 		return "some of these inputs"
 	}
-	return "made-up inputs, which flatters"
+	return "made-up inputs, on real ones to less"
 }
 
 func medianGain(groups []dfq.EqualizedBlock) float64 {

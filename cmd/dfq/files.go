@@ -219,9 +219,7 @@ type pendingFile struct {
 }
 
 func newPending(target string, data []byte) (*pendingFile, error) {
-	if linked, err := filepath.EvalSymlinks(target); err == nil {
-		target = linked // or the link would be replaced
-	}
+	target = linked(target) // or the link would be replaced
 	old, err := os.Stat(target)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -245,17 +243,41 @@ func newPending(target string, data []byte) (*pendingFile, error) {
 	p.temp = filepath.Join(filepath.Dir(target), fmt.Sprintf(".dfq-%016x.tmp", rand.Uint64()))
 	f, err := os.OpenFile(p.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			path.Path = target // the other name means nothing to anybody
-		}
-		return nil, err
+		return nil, named(target, err)
 	}
 	if err := fill(f, data, old); err != nil {
 		p.discard()
-		return nil, err
+		return nil, named(target, err)
 	}
 	return p, nil
+}
+
+// named makes an error speak of the target, since the other name means nothing to anybody.
+func named(target string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		path.Path = target
+	}
+	return err
+}
+
+// linked is what a name leads to, which need not be there.
+func linked(name string) string {
+	for range 40 { // as many links as systems follow
+		if end, err := filepath.EvalSymlinks(name); err == nil {
+			return end
+		}
+		to, err := os.Readlink(name)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			folder, _ := filepath.Split(name)
+			to = folder + to
+		}
+		name = to
+	}
+	return name
 }
 
 // fill writes and closes f; it gets the permissions of the file it replaces.

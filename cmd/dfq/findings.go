@@ -42,7 +42,7 @@ func (g findings) String() string {
 	for i, op := range ops {
 		ops[i] = fmt.Sprintf("%d %s", times[op], op)
 	}
-	return fmt.Sprintf("%s; and at %s (--report lists them)", s, strings.Join(ops, ", "))
+	return fmt.Sprintf("%s; likewise %s (--report lists them)", s, strings.Join(ops, ", "))
 }
 
 // groupFindings groups findings by name, warnings first.

@@ -24,14 +24,14 @@ func TestFindingsAreGrouped(t *testing.T) {
 	for _, g := range groupFindings(all) {
 		got = append(got, g.severity()+" "+g.String())
 	}
-	want := `warning guessed: input "t": it is guessed; and at 1 input (--report lists them)
-note dead: op 3 CONV_2D "t": it is dead; and at 200 CONV_2D, 100 CUSTOM Detect (--report lists them)`
+	want := `warning guessed: input "t": it is guessed; likewise 1 input (--report lists them)
+note dead: op 3 CONV_2D "t": it is dead; likewise 200 CONV_2D, 100 CUSTOM Detect (--report lists them)`
 	if s := strings.Join(got, "\n"); s != want {
 		t.Errorf("got\n%s\nwant\n%s", s, want)
 	}
 	var b strings.Builder
 	warnOfFindings(&b, all)
-	if want := "dfq: warning: guessed: input \"t\": it is guessed; and at 1 input (--report lists them)\ndfq: hint: mend guessed\n"; b.String() != want {
+	if want := "dfq: warning: guessed: input \"t\": it is guessed; likewise 1 input (--report lists them)\ndfq: hint: mend guessed\n"; b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &b, want)
 	}
 }

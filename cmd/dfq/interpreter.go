@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"dfq/dfq"
@@ -40,8 +41,11 @@ func asRead(files ...*modelFile) dfq.Interpreter {
 func (f *modelFile) open() (dfq.Runner, func(), error) {
 	run, stop, err := open(f.data)
 	if err != nil {
-		return nil, nil, hintedError{fmt.Errorf("%s: %w", f.name, err),
-			fmt.Sprintf("dfq runs TensorFlow Lite 2.9 without custom ops; %q names the ops that it does not have", "dfq lint --target "+target.Default)}
+		err = fmt.Errorf("%s: %w", f.name, err)
+		if of := (*interp.LibraryError)(nil); !errors.As(err, &of) {
+			return nil, nil, err
+		}
+		return nil, nil, hintedError{err, fmt.Sprintf("dfq runs TensorFlow Lite 2.9 without custom ops; %q names the ops that it does not have", "dfq lint --target "+target.Default)}
 	}
 	return func(inputs [][]float32) ([][]float32, error) {
 		outputs, err := run(inputs)

@@ -21,8 +21,8 @@ func readLabels(path string) (map[string]int, error) {
 	}
 	defer file.Close()
 	classes := map[string]int{}
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
+	lines, n := bufio.NewScanner(file), 1
+	for ; lines.Scan(); n++ {
 		line := lines.Text()
 		if n == 1 {
 			line = strings.TrimPrefix(line, "\ufeff") // by which some editors mark UTF-8
@@ -51,7 +51,7 @@ func readLabels(path string) (map[string]int, error) {
 		classes[name] = class
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s:%d: %w; lines are \"file class\"", path, n, err)
 	}
 	return classes, nil
 }

@@ -130,19 +130,24 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 // before that is cobra's, of the command line.
 func markStart(root *cobra.Command) *bool {
 	started := new(bool)
-	for _, cmd := range root.Commands() {
-		act := cmd.RunE
-		if act == nil {
-			continue // help, which cannot fail any more
-		}
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := noneEmpty(cmd.Flags()); err != nil {
-				return err
+	var mark func(parent *cobra.Command)
+	mark = func(parent *cobra.Command) {
+		for _, cmd := range parent.Commands() {
+			mark(cmd) // the shells of completion
+			act := cmd.RunE
+			if act == nil {
+				continue // help, which cannot fail any more
 			}
-			*started = true
-			return act(cmd, args)
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if err := noneEmpty(cmd.Flags()); err != nil {
+					return err
+				}
+				*started = true
+				return act(cmd, args)
+			}
 		}
 	}
+	mark(root)
 	return started
 }
 

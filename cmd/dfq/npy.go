@@ -91,7 +91,7 @@ func readNpy(r io.ReaderAt, size int64) (*array, error) {
 	for _, s := range strings.FieldsFunc(string(dims[1]), func(r rune) bool { return r < '0' || r > '9' }) {
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("an axis of %s values is more than any file holds", s)
 		}
 		a.shape = append(a.shape, n)
 	}

@@ -21,6 +21,7 @@ func (f *rangeFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.ranges, "input-range", nil, "real values of an input as `LO,HI`, or auto; once for each input, in order (default: found)")
 	flags.Float64SliceVar(&f.mean, "mean", nil, "the input holds pixels p of 0..255 as (p-mean)/std; `M` or M,M,M by channel")
 	flags.Float64SliceVar(&f.std, "std", nil, "see --mean; `S` or S,S,S by channel")
+	flags.Lookup("mean").DefValue, flags.Lookup("std").DefValue = "", "" // not []
 }
 
 // inputs returns what is stated of a model's inputs, those of its main graph
@@ -38,7 +39,7 @@ func (f *rangeFlags) inputs(m *tflite.Model) ([]dfq.InputRange, error) {
 		total += len(m.Graphs[k].Inputs)
 	}
 	if len(f.ranges) > total {
-		return nil, usagef("--input-range is given %d times, the model has %d inputs", len(f.ranges), total)
+		return nil, usagef("--input-range is given %d times; inputs of the model: %d", len(f.ranges), total)
 	}
 	stated := make([]dfq.InputRange, len(f.ranges))
 	for i, s := range f.ranges {
@@ -47,7 +48,7 @@ func (f *rangeFlags) inputs(m *tflite.Model) ([]dfq.InputRange, error) {
 		}
 		lo, hi, ok := parseRange(s)
 		if !ok {
-			return nil, usagef("--input-range %q is not LO,HI with LO below HI", s)
+			return nil, usagef("--input-range %q is not LO,HI with LO below HI, in float32", s)
 		}
 		stated[i].Range = dfq.Range{Lo: lo, Hi: hi}
 	}
@@ -76,7 +77,7 @@ func (f *rangeFlags) normalization(inputs []*tflite.Tensor) ([]dfq.InputRange, e
 	}
 	for i := range max(len(f.mean), len(f.std)) {
 		mean, std := f.mean[min(i, len(f.mean)-1)], f.std[min(i, len(f.std)-1)]
-		if !finite(mean) || !finite(std) || std <= 0 {
+		if !finite(mean) || !finite(std) || std <= 0 || !representable(-mean/std, (255-mean)/std) {
 			return nil, usagef("--mean %g and --std %g do not normalize", mean, std)
 		}
 	}
@@ -87,7 +88,12 @@ func parseRange(s string) (lo, hi float64, ok bool) {
 	left, right, found := strings.Cut(s, ",")
 	lo, errLo := strconv.ParseFloat(strings.TrimSpace(left), 64)
 	hi, errHi := strconv.ParseFloat(strings.TrimSpace(right), 64)
-	return lo, hi, found && errLo == nil && errHi == nil && finite(lo) && finite(hi) && lo < hi
+	return lo, hi, found && errLo == nil && errHi == nil && lo < hi && representable(lo, hi)
+}
+
+// representable reports whether a float32 holds both ends of a range, and its width.
+func representable(lo, hi float64) bool {
+	return math.Abs(lo) <= math.MaxFloat32 && math.Abs(hi) <= math.MaxFloat32 && hi-lo <= math.MaxFloat32
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -83,13 +83,18 @@ two of them is a layer.
   inputs      SQNR of the float layer on inputs that are rounded to their
               scales: what these cost here, whoever chose them
   mean shift  how far the channels' means are off, in standard deviations
-  max error   in steps of the output's scale
+  max error   in steps of the output's scale; over 255 where float lies far outside
   saturated   share of values at an end of the tensor's range whose float value
               lies beyond`,
 		Example: `  dfq verify model.tflite model_int8.tflite --min-sqnr 15
   dfq verify model.tflite model_int8.tflite --images photos --crop 0.875 \
       --labels photos/labels.txt --label-offset 1`,
-		Args:              cobra.ExactArgs(2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 3 && cmd.Flags().Changed("layers") {
+				return fmt.Errorf("--layers takes its number with \"=\", as --layers=20; %d models are given", len(args))
+			}
+			return cobra.ExactArgs(2)(cmd, args)
+		},
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return verify(cmd, args[0], args[1], f)

@@ -255,5 +255,5 @@ func (in *Interpreter) error(step string) error {
 	if said == "" {
 		said = "the C library gives no reason"
 	}
-	return fmt.Errorf("interpreter: %s: %s", step, said)
+	return &LibraryError{step, said}
 }
