@@ -65,7 +65,7 @@ func checkSupport(j *job) error {
 	if len(unsupported) > 0 && !j.opts.AllowFloat {
 		return &UnsupportedError{elementType(j.grid()).String(), unsupported}
 	}
-	j.report.Float = unsupported
+	j.report.Float = append(j.report.Float, unsupported...)
 	return nil
 }
 
@@ -278,7 +278,7 @@ func largestFactor(g affine.Grid) float64 {
 
 func opName(op *tflite.Op) string {
 	if op.Code == schema.BuiltinOperatorCUSTOM {
-		return "CUSTOM " + op.Custom
+		return "CUSTOM " + tflite.Printable(op.Custom)
 	}
 	return op.Code.String()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -27,7 +28,8 @@ type OutputDiff struct {
 
 	// Agreement is the share of positions whose largest entry along the last
 	// axis is the same: of images for a classifier, of pixels for a
-	// segmentation. It is −1 for an output whose last axis has one entry.
+	// segmentation. It is −1 for an output whose last axis has one entry. Of an output
+	// of integers or truth values it is the share that is equal.
 	Agreement float64 `json:"agreement"`
 }
 
@@ -69,7 +71,12 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 			if len(a[k]) != len(b[k]) {
 				return fmt.Errorf("output %q has %d and %d elements", outputs[k].Name, len(a[k]), len(b[k]))
 			}
-			perSample[i][k].add(a[k], b[k], channelCount(outputs[k]))
+			if s := &perSample[i][k]; isCounted(outputs[k]) {
+				s.add(a[k], b[k], 1)
+				s.addEqual(a[k], b[k])
+			} else {
+				s.add(a[k], b[k], channelCount(outputs[k]))
+			}
 		}
 		if visit != nil {
 			visit(i, a, b)
@@ -127,6 +134,24 @@ func (s *errorSums) add(want, got []float32, channels int) {
 	for p := 0; p+channels <= len(want); p += channels {
 		s.positions++
 		if agrees(want[p:p+channels], got[p:p+channels]) {
+			s.agreed++
+		}
+	}
+}
+
+// isCounted reports whether t holds indices, counts or truth values.
+func isCounted(t *tflite.Tensor) bool {
+	switch t.Type {
+	case schema.TensorTypeFLOAT32, schema.TensorTypeFLOAT16, schema.TensorTypeFLOAT64:
+		return false
+	}
+	return t.Quant == nil || len(t.Quant.Scale) == 0
+}
+
+func (s *errorSums) addEqual(want, got []float32) {
+	s.positions += len(want)
+	for i, x := range want {
+		if x == got[i] {
 			s.agreed++
 		}
 	}

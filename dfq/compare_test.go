@@ -72,6 +72,36 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Indices agree where they are equal, whatever their largest is.
+func TestCompareIndices(t *testing.T) {
+	m := Chain(Input(1, 2, 2, 3), Conv(4, 1), best)
+	q := m.Clone()
+	filter := q.Graphs[0].Ops[0].Inputs[1]
+	v := filter.Floats()
+	copy(v[:3], v[3:6]) // classes 0 and 1 are one
+	filter.SetFloats(v)
+	biases := q.Graphs[0].Ops[0].Inputs[2]
+	b := biases.Floats()
+	b[0] = b[1]
+	biases.SetFloats(b)
+	samples := Inputs(m, 1, 20, 1)
+	want, equal := 0.0, 0.0
+	d, err := Compare(m, q, evaluate, len(samples), func(i int) ([][]float32, error) { return samples[i], nil }, func(_ int, a, b [][]float32) {
+		for i := range a[0] {
+			want++
+			if a[0][i] == b[0][i] {
+				equal++
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Outputs[0].Agreement; got != equal/want || equal == 0 || equal == want {
+		t.Errorf("agreement %g, %g of %g are equal", got, equal, want)
+	}
+}
+
 func with(d OutputDiff, notFinite int, agreement float64) OutputDiff {
 	d.NotFinite, d.Agreement = notFinite, agreement
 	return d

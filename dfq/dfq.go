@@ -255,7 +255,10 @@ func (j *job) run(last string) error {
 	}
 	for _, p := range todo {
 		j.progress(p.name, done/all)
-		if err := j.runPass(p); err != nil {
+		switch err := j.runPass(p); {
+		case errors.Is(err, ErrQuantized):
+			return err // which no pass is to be named for
+		case err != nil:
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		done += p.work

@@ -45,11 +45,30 @@ func estimate(j *job) error {
 			continue
 		}
 		s.lo, s.hi = bounds(s.channels)
+		if op := j.notFiniteBefore(t); !s.finite() && op != nil {
+			return fmt.Errorf("%s: a constant of it holds NaN or infinity, so that tensor %q does for any input; mend the model", j.graph.Place(op), t.Name)
+		}
 		if !s.finite() && len(j.opts.Calibration) > 0 {
 			return fmt.Errorf("tensor %q is not finite on the given inputs; see whether they hold numbers that are not, or far too large ones", t.Name)
 		}
 		if !s.finite() {
 			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
+		}
+	}
+	return nil
+}
+
+// notFiniteBefore is the first op up to the one that makes t with a constant that holds
+// NaN or infinity; nil: there is none.
+func (j *job) notFiniteBefore(t *tflite.Tensor) *tflite.Op {
+	for _, op := range j.graph.Ops {
+		for _, in := range op.Inputs {
+			if real(in) && in.Constant() && slices.ContainsFunc(in.Floats(), notFinite) {
+				return op
+			}
+		}
+		if slices.Contains(op.Outputs, t) {
+			break
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"dfq/schema"
@@ -131,6 +132,19 @@ func TestProbeModel(t *testing.T) {
 }
 
 // Statistics are of the graph's own values: bounds and means over all samples.
+// What no input mends is not blamed on the inputs.
+func TestConstantsThatAreNotFinite(t *testing.T) {
+	m := Chain(Input(1, 6, 6, 3), Conv(4, 3, ReLU), Conv(4, 3), Conv(2, 1))
+	bias := m.Graphs[0].Ops[1].Inputs[2]
+	set(bias, 2, math.Inf(1))
+	opts := stated()
+	opts.AllowFloat = true
+	_, _, err := Quantize(m, opts)
+	if want := `op 1 CONV_2D "conv_1": a constant of it holds NaN or infinity`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestEstimate(t *testing.T) {
 	m := Chain(Input(1, 6, 6, 3), Conv(4, 3, ReLU), Depthwise(3))
 	samples := Inputs(m, 1, 5, 1)

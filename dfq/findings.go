@@ -43,7 +43,7 @@ type findingKind struct {
 
 var (
 	guessedRange = findingKind{"guessed-input-range", true,
-		"state it with --input-range LO,HI or --mean and --std: a finer input scale and truer statistics are gained"}
+		"state it with --input-range LO,HI or --mean and --std; the input scale gets finer and the statistics truer"}
 	inferredRange = findingKind{"inferred-input-range", false,
 		"check it; if it is another, state it with --input-range LO,HI or --mean and --std"}
 	crushedInput = findingKind{"crushed-input", true,

@@ -141,8 +141,8 @@ func statedEncodings(t *tflite.Tensor, r InputRange) ([]Encoding, error) {
 	}
 	es := r.encodings()
 	for _, e := range es {
-		if !e.usable() || !perChannel(e.Lo) || !perChannel(e.Hi) {
-			return nil, fmt.Errorf("input %q: mean %v and deviation %v, or the range %v to %v, is no range of finite numbers", t.Name, r.Mean, r.Std, e.Lo, e.Hi)
+		if !e.usable() {
+			return nil, fmt.Errorf("input %q: %s, from %v to %v, is no range in float32", t.Name, e.Name, e.Lo, e.Hi)
 		}
 	}
 	return es, nil
@@ -255,7 +255,7 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 	unit := math.Abs(math.Log(answer / typicalAnswer))
 	byteScale := math.Abs(math.Log(answer * 127.5 / typicalAnswer))
 	centred, positive := sure && slope < 0, sure && slope > 0
-	why := fmt.Sprintf("the first filter answers ±1 with %.3g of its bias", answer)
+	why := fmt.Sprintf("±1 moves the first filter by %.3g of its biases", answer)
 	var es []Encoding
 	if byteScale < unit {
 		if !centred {
@@ -264,7 +264,7 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 		if !positive {
 			es = append(es, interval(-128, 127))
 		}
-		why += ": an input of some hundred"
+		why += ", so it holds some hundred"
 	} else {
 		if !centred {
 			es = append(es, interval(0, 1))
@@ -272,15 +272,15 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 		if !positive {
 			es = append(es, aroundZero(j.graph, answer)...)
 		}
-		why += ": an input of about one"
+		why += ", so it holds about one"
 	}
 	switch {
 	case centred:
-		why += "; biases show an input around zero"
+		why += "; they show a mean of about 0"
 	case positive:
-		why += fmt.Sprintf("; biases show an input around %.2g", slope)
+		why += fmt.Sprintf("; they show a mean of about %.3g", slope)
 	default:
-		why += "; biases do not show its offset"
+		why += "; they do not show its mean"
 	}
 	return es, why, nil
 }

@@ -28,7 +28,7 @@ type LayerDiff struct {
 	Alone     float64 `json:"alone_sqnr_db"`   // what the layer loses by itself, see CompareLayers
 	Inputs    float64 `json:"inputs_sqnr_db"`  // what the rounding of its inputs alone makes it lose
 	Outputs   float64 `json:"outputs_sqnr_db"` // of the model's outputs, the one harmed most, if what the layer loses alone were all
-	MeanShift float64 `json:"mean_shift"`      // root mean square over channels of the mean error, over their deviation
+	MeanShift float64 `json:"mean_shift"`      // root mean square over channels of the mean error, over their deviation; 0 for a layer of constants
 	MaxSteps  float64 `json:"max_error_steps"` // largest error, in steps of the output's scale
 	Saturated float64 `json:"saturated"`       // share of values at an end of the tensor's range whose float value is over half a step beyond
 }
@@ -433,17 +433,24 @@ func (s *layerSums) join(o layerSums) {
 	s.saturated += o.saturated
 }
 
+// constantShare of its power is what a layer at least deviates by; what is less may be
+// rounding of the sums.
+const constantShare = 1e-9
+
 func (s *layerSums) fill(d *LayerDiff) {
-	var shift, variance float64
+	var shift, variance, power float64
 	for _, c := range s.channels {
 		if c.n == 0 {
 			continue
 		}
 		shift += c.e / c.n * c.e / c.n
 		variance += c.ww/c.n - c.w/c.n*c.w/c.n
+		power += c.ww / c.n
 	}
 	d.SQNR, d.Alone, d.Inputs = s.model.diff("").SQNR, s.alone.diff("").SQNR, s.inputs.diff("").SQNR
-	d.MeanShift = math.Sqrt(shift / math.Max(variance, 1e-30))
+	if variance > constantShare*power {
+		d.MeanShift = math.Sqrt(shift / variance)
+	}
 	d.MaxSteps = s.steps
 	if s.model.notFinite > 0 {
 		d.MeanShift, d.MaxSteps = math.MaxFloat64, math.MaxFloat64

@@ -251,6 +251,10 @@ func TestLayerSums(t *testing.T) {
 		}
 		return d
 	}
+	constant := layerSums{channels: []channelSums{{n: 3, w: 0.3, ww: 0.03 + 1e-18, e: 0.5}}}
+	if constant.fill(&d); d.MeanShift != 0 {
+		t.Errorf("a layer of constants: %+v", d)
+	}
 	if d := fill(1, 20, 2, 40, 3, 60); d.SQNR < 100 || d.MeanShift > 1e-9 || d.Saturated != 0 || d.MaxSteps != 0 {
 		t.Errorf("equal: %+v", d)
 	}

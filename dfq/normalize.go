@@ -38,8 +38,14 @@ func normalize(j *job) error {
 	replaceInSignatures(j.model, constants)
 	dropRanges(g)
 	ref.Fold(g)
+	stated := cloneShapes(g.Outputs)
 	if err := trueShapes(g); err != nil {
 		return err
+	}
+	for k, t := range g.Outputs {
+		if len(t.Signature) == 0 && !slices.Equal(t.Shape, stated[k]) {
+			j.report.warn("output %q has the shape %v, not %v as the file says", t.Name, t.Shape, stated[k])
+		}
 	}
 	removeDeadOps(g)
 	unshareConstants(g)

@@ -100,9 +100,14 @@ type TensorReport struct {
 }
 
 func newReport(m *tflite.Model, opts *Options) *Report {
-	r := &Report{Activations: elementType(opts.grid()).String()}
+	r := &Report{
+		Activations: elementType(opts.grid()).String(),
+		// In JSON a list of none is [], not null.
+		Float: []UnsupportedOp{}, Inputs: []InputReport{}, Equalized: []EqualizedBlock{}, Parted: []string{}, Doubled: []DoubledChannels{},
+		Dropped: []DroppedCorrection{}, FloatSQNR: []float64{}, Findings: []Finding{}, Warnings: []string{}, Tensors: []TensorReport{},
+	}
 	for _, t := range m.Graphs[0].Inputs {
-		r.Inputs = append(r.Inputs, InputReport{Name: t.Name, Shape: t.Shape})
+		r.Inputs = append(r.Inputs, InputReport{Name: t.Name, Shape: t.Shape, Encodings: []Encoding{}})
 	}
 	return r
 }
