@@ -1,12 +1,19 @@
 # make          build bin/dfq and run it on the model in testdata
-# make test     every test, and a short run of each fuzz target
-# make check    formatting, vet, staticcheck, go.mod, generated code, the same bytes on
-#               arm64, sizes
+# make build    bin/dfq alone; make setup fetches the C library alone
+# make test     every test, and a short run of each fuzz target; test-go, test-tflite
+#               and test-fuzz are its parts
+# make check    formatting, vet, staticcheck, go.mod, generated code, no fused
+#               multiply-adds, the same bytes on arm64, sizes; check-format, check-vet,
+#               check-mod, check-generate, check-fused, check-arm64 and size are its parts
+# make race     the tests with the interpreter, under the race detector
+# make fuzz     two minutes of each fuzz target
 # make bench    benchmarks
-# make models   the tests that use real models, make accuracy their tables, and
-#               make targets what each runtime and NPU takes of them: all three need
+# make models   the tests that use real models, make accuracy their tables, make
+#               statistics how close made-up inputs come to photographs, and make
+#               targets what each runtime and NPU takes of the models: all four need
 #               a folder ../shared of models and images
 # make env      what to evaluate for plain go commands:  eval "$(make env)"
+# make clean    remove bin and the C library that was fetched
 #
 # Needed: Go, a C compiler, npm (for the TensorFlow Lite C library).
 # TFLITE_DIR=/path takes your own libtensorflowlite_c instead: a folder with
