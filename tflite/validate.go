@@ -80,17 +80,24 @@ func checkCallees(options any, graphs int) (err error) {
 // of its stack for each.
 const maxNested = 256
 
-// checkCalls refuses graphs that run themselves, by way of others or not, and
-// those nested too deep: an interpreter prepares a graph together with those that
-// it runs. Options name graphs that exist.
+// maxRuns bounds how many ops a graph runs, each as often as its graph is named. Forty
+// graphs of which each runs the next one twice run the last 2⁴⁰ times.
+const maxRuns = 1 << 22
+
+// checkCalls refuses graphs that run themselves, by way of others or not, those
+// nested too deep, since an interpreter prepares a graph together with those that
+// it runs, and those that would take forever. Options name graphs that exist.
 func (m *Model) checkCalls() error {
 	depth := make([]int, len(m.Graphs)) // with all that a graph runs; -1 while its ops are followed
+	runs := make([]int, len(m.Graphs))  // ops
 	var follow func(i int) error
 	follow = func(i int) error {
 		g := m.Graphs[i]
 		depth[i] = -1
 		deepest := 0
+		runs[i] = len(g.Ops)
 		for _, op := range g.Ops {
+			most, all := 0, 0
 			for _, k := range op.Callees() {
 				if depth[k] < 0 {
 					return fmt.Errorf("graph %d %q: %s: it runs graph %d %q, which runs this one: no graph may run itself",
@@ -104,6 +111,13 @@ func (m *Model) checkCalls() error {
 				if deepest = max(deepest, depth[k]); deepest == maxNested {
 					return fmt.Errorf("graph %d %q: %s: it runs graphs nested more than %d deep", i, g.Name, g.Place(op), maxNested)
 				}
+				most, all = max(most, runs[k]), all+runs[k]
+			}
+			if op.Code == schema.BuiltinOperatorIF {
+				all = most // one of two
+			}
+			if runs[i] += all; runs[i] > maxRuns {
+				return fmt.Errorf("graph %d %q: %s: with the graphs that it runs, and these run, it is over %d ops", i, g.Name, g.Place(op), maxRuns)
 			}
 		}
 		depth[i] = 1 + deepest

@@ -54,6 +54,13 @@ func TestValidateRefuses(t *testing.T) {
 			}
 			m.Graphs[len(m.Graphs)-1].Ops = nil
 		}},
+		{`graph 20 "deep": op 1 IF: with the graphs that it runs, and these run, it is over 4194304 ops`, func(m *Model, g *Graph) {
+			for k := 4; k < 44; k++ {
+				m.Graphs = append(m.Graphs, &Graph{Name: "deep", Ops: []*Op{{Code: schema.BuiltinOperatorCALL_ONCE, Options: &schema.CallOnceOptionsT{InitSubgraphIndex: int32(k)}},
+					{Code: schema.BuiltinOperatorIF, Options: &schema.IfOptionsT{ThenSubgraphIndex: int32(k), ElseSubgraphIndex: int32(k)}}}})
+			}
+			m.Graphs[len(m.Graphs)-1].Ops = nil
+		}},
 		{`signature 0 "serve": its graph is not in the model`, func(m *Model, g *Graph) { m.Signatures[0].Graph = nil }},
 		{`signature 0 "serve": input "x" is no input`, func(m *Model, g *Graph) { m.Signatures[0].Inputs[0].Tensor = one }},
 		{`signature 0 "serve": output "z" is no output`, func(m *Model, g *Graph) { m.Signatures[0].Outputs[1].Tensor = g.Inputs[0] }},
