@@ -19,7 +19,7 @@ func averageByMean(j *job) error {
 			continue
 		}
 		in, out := op.Inputs[0], op.Outputs[0]
-		if j.stats[in] == nil || j.stats[out] == nil || !(2*j.usualStep(out) <= j.usualStep(in)) {
+		if j.stats[in] == nil || j.stats[out] == nil || 2*j.usualStep(out) > j.usualStep(in) {
 			continue
 		}
 		axes := &tflite.Tensor{Name: out.Name + "/axes", Shape: []int{2}}

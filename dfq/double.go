@@ -116,9 +116,9 @@ func (c *chain) spares(j *job) []spare {
 	lo, hi := tflite.Clamp(op.Activation())
 	var out []spare
 	dead, _ := j.dead(op, f, headroom)
-	for o, dead := range dead {
+	for o, isDead := range dead {
 		value := math.Min(hi, math.Max(lo, float64(bias[o])))
-		if dead && (value == 0 || !padded) {
+		if isDead && (value == 0 || !padded) {
 			out = append(out, spare{o, value})
 		}
 	}
