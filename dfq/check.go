@@ -133,6 +133,9 @@ func (j *job) whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	if why := misfit(op); why != "" {
 		return why
 	}
+	if why := op.BroadcastsTooFar(elementType(grid)); why != "" {
+		return why
+	}
 	v := s.version(grid, op)
 	if v.number == 0 {
 		return fmt.Sprintf("it has no %s kernel for these shapes or options", kernelName(grid))

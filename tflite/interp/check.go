@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"dfq/schema"
@@ -90,6 +91,11 @@ func checkOp(op *tflite.Op) error {
 			return fmt.Errorf("input %d is left out", i)
 		}
 	}
+	if n := len(op.Inputs); n > 0 && op.Inputs[n-1] != nil {
+		if why := op.BroadcastsTooFar(op.Inputs[n-1].Type); why != "" { // the last one, as the first of SELECT_V2 are truth values
+			return errors.New(why)
+		}
+	}
 	switch op.Code {
 	case schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorEXPAND_DIMS:
 		// These copy as many bytes as the input has.
@@ -120,6 +126,15 @@ func checkOp(op *tflite.Op) error {
 		if len(op.Inputs) > 1 {
 			if n, rank := op.Inputs[1].Len(), len(op.Inputs[0].Shape); n > min(max(rank, 4), 8) {
 				return fmt.Errorf("%d axes for %d dimensions", n, rank)
+			}
+		}
+	case schema.BuiltinOperatorSTRIDED_SLICE:
+		// The kernel counts a new axis wrong behind an ellipsis that stands for none.
+		if o, _ := op.Options.(*schema.StridedSliceOptionsT); o != nil && o.EllipsisMask != 0 && o.NewAxisMask != 0 && len(op.Inputs) > 1 {
+			n := op.Inputs[1].Len()
+			added := bits.OnesCount32(uint32(o.NewAxisMask) & (1<<min(n, 31) - 1))
+			if n-added-1 >= len(op.Inputs[0].Shape) {
+				return errors.New("an ellipsis for no axis beside a new axis")
 			}
 		}
 	case schema.BuiltinOperatorLOCAL_RESPONSE_NORMALIZATION:
@@ -283,6 +298,10 @@ func plainGraph(g *tflite.Graph) bool {
 		}
 		if op.Code == schema.BuiltinOperatorPRELU && len(op.Inputs) == 2 && lastAxis(op.Inputs[0]) != lastAxis(op.Inputs[1]) {
 			return false
+		}
+		if w, ok := op.Window(); ok && op.Code == schema.BuiltinOperatorTRANSPOSE_CONV && len(op.Outputs[0].Shape) == 4 &&
+			(op.Outputs[0].Shape[1]+1 < w.Stride[0] || op.Outputs[0].Shape[2]+1 < w.Stride[1]) {
+			return false // it writes beyond an output of less than a step
 		}
 		if w, ok := op.Window(); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !fits(w, op) {
 			return false

@@ -216,3 +216,49 @@ func TestGivenIndices(t *testing.T) {
 	}
 	equal(t, run(t, in, []float32{1, 1}), []float32{3, 4, 3, 4})
 }
+
+// What kernels end the process for is an error, and what they do not is none.
+func TestBroadcastLimits(t *testing.T) {
+	wide, part, channels := []int{1, 2, 3, 2, 4}, []int{1, 1, 3, 1, 4}, []int{4}
+	for _, test := range []struct {
+		code    schema.BuiltinOperator
+		options any
+		b       []int
+		refused bool
+	}{
+		{schema.BuiltinOperatorADD, &schema.AddOptionsT{}, part, false},
+		{schema.BuiltinOperatorSQUARED_DIFFERENCE, nil, part, false},
+		{schema.BuiltinOperatorPRELU, nil, part, true},
+		{schema.BuiltinOperatorPRELU, nil, wide, false},
+		{schema.BuiltinOperatorPOW, nil, part, true},
+		{schema.BuiltinOperatorMAXIMUM, nil, channels, false},
+	} {
+		b := float("b", test.b...)
+		b.SetFloats(make([]float32, b.Len()))
+		g := one(test.code, test.options, float("y", wide...), float("a", wide...), b)
+		if test.refused {
+			data, err := tflite.Encode(&tflite.Model{Graphs: []*tflite.Graph{g}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = New(data, 1); err == nil || !strings.Contains(err.Error(), "4 dimensions at most, these are 5") {
+				t.Errorf("%v of %v: %v", test.code, test.b, err)
+			}
+			continue
+		}
+		run(t, open(t, g), make([]float32, 48))
+	}
+}
+
+// XNNPACK writes beyond an output that is smaller than a step.
+func TestSmallTransposeConv(t *testing.T) {
+	w, y := float("w", 1, 5, 4, 1), float("y", 1, 1, 5, 1)
+	w.SetFloats(make([]float32, 20))
+	shape := ints("shape", 1, 1, 5, 1)
+	g := one(schema.BuiltinOperatorTRANSPOSE_CONV, &schema.TransposeConvOptionsT{Padding: schema.PaddingSAME, StrideH: 3, StrideW: 1}, y, shape, w, float("x", 1, 1, 5, 1))
+	in := open(t, g)
+	if in.xnnpack != nil {
+		t.Error("XNNPACK is used where it cannot be")
+	}
+	equal(t, run(t, in, []float32{1, 2, 3, 4, 5}), make([]float32, 5))
+}

@@ -195,7 +195,15 @@ var packsBatch = check{
 	name:   "batch axis",
 	advice: "work on the inner dimensions only",
 	fault: func(o *operation) fault {
-		if p, ok := o.Options.(*schema.PackOptionsT); ok && p.Axis == 0 {
+		p, ok := o.Options.(*schema.PackOptionsT)
+		if !ok {
+			return fault{}
+		}
+		axis := int(p.Axis)
+		if x := o.input(0); axis < 0 && x != nil {
+			axis += len(x.Shape) + 1
+		}
+		if axis == 0 {
 			return faultf(nil, "it packs along the batch")
 		}
 		return fault{}

@@ -85,7 +85,15 @@ var gatherAxis = check{
 	name:   "axis",
 	advice: "transpose, or leave GATHER to the CPU",
 	fault: func(o *operation) fault {
-		if p, ok := o.Options.(*schema.GatherOptionsT); ok && p.Axis != p.BatchDims {
+		p, ok := o.Options.(*schema.GatherOptionsT)
+		if !ok {
+			return fault{}
+		}
+		axis := int(p.Axis)
+		if x := o.input(0); axis < 0 && x != nil {
+			axis += len(x.Shape)
+		}
+		if axis != int(p.BatchDims) {
 			return faultf(nil, "axis %d is not batch_dims %d", p.Axis, p.BatchDims)
 		}
 		return fault{}
