@@ -129,7 +129,7 @@ var ops = [...]opSpec{
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1)},
 	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1)},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: gatedBySigmoid},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
@@ -166,8 +166,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded},
 	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen, saturates: asOutput},
 	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen, saturates: asOutput},
 
@@ -195,8 +195,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorREVERSE_V2:              {takes: "vi>v", versions: v(3, "2.5.0"), int16: v(1, "1.14.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorRESIZE_BILINEAR:         {takes: "vi>v", versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, int16: v(4, "2.5.0"), scale: same, channels: overSpace},
 	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {takes: "vi>v", versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, int16: v(4, "2.4.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same},
-	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same, saturates: asOutput},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same, saturates: asOutput},
 	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
 	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
 

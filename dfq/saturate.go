@@ -24,7 +24,7 @@ type saturated struct {
 func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 	s := &saturated{j, g, map[*tflite.Tensor]Range{}, j.graph.Producers()}
 	for _, t := range j.graph.Outputs {
-		s.of[t] = everything
+		s.of[t] = s.bounds(t)
 	}
 	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
 		for k, t := range op.Inputs {
@@ -53,6 +53,33 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 	return s.of
 }
 
+// bounds are those of t where MINIMUM and MAXIMUM by constants make it, one behind the
+// other, as a clip ends an image: there is nothing beyond to be looked at.
+func (s *saturated) bounds(t *tflite.Tensor) Range {
+	within := everything
+	for op := s.producers[t]; op != nil && (op.Code == schema.BuiltinOperatorMINIMUM || op.Code == schema.BuiltinOperatorMAXIMUM); op = s.producers[t] {
+		k := slices.IndexFunc(op.Inputs, (*tflite.Tensor).Constant)
+		if k < 0 {
+			break
+		}
+		within, t = cutBy(within, op, op.Inputs[k]), op.Inputs[1-k]
+	}
+	return within
+}
+
+// cutBy is r without what is beyond the bound of MINIMUM or MAXIMUM; 0 stays.
+func cutBy(r Range, op *tflite.Op, bound *tflite.Tensor) Range {
+	v := bound.Floats()
+	switch {
+	case len(v) == 0:
+	case op.Code == schema.BuiltinOperatorMINIMUM:
+		r.Hi = math.Min(r.Hi, math.Max(0, float64(slices.Max(v))))
+	default:
+		r.Lo = math.Max(r.Lo, math.Min(0, float64(slices.Min(v))))
+	}
+	return r
+}
+
 // union is r and the range that t has in m.
 func union(m map[*tflite.Tensor]Range, t *tflite.Tensor, r Range) Range {
 	if other, ok := m[t]; ok {
@@ -70,6 +97,35 @@ var everything = Range{math.Inf(-1), math.Inf(1)}
 // flatBeyond is for functions of a value that are constant outside of [lo, hi].
 func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
 	return func(*saturated, *tflite.Op, int) Range { return Range{lo, hi} }
+}
+
+// bounded is for MINIMUM and MAXIMUM, whose output shows nothing beyond a constant bound.
+func bounded(s *saturated, op *tflite.Op, k int) Range {
+	r := s.output(op)
+	if by := op.Inputs[1-k]; by.Constant() {
+		r = cutBy(r, op, by)
+	}
+	return r
+}
+
+// factor is for MUL: by constants what is looked at of the product, divided by them. GELU
+// by TANH cubes x on the way and looks at ±3.5 of 0.8 times what it makes of that.
+func factor(s *saturated, op *tflite.Op, k int) Range {
+	by := op.Inputs[1-k]
+	if !by.Constant() {
+		return gatedBySigmoid(s, op, k)
+	}
+	out, r := s.output(op), Range{}
+	lo, hi := clampOf(op)
+	out.Lo, out.Hi = math.Min(0, math.Max(out.Lo, lo)), math.Max(0, math.Min(out.Hi, hi))
+	for _, c := range by.Floats() {
+		a, b := out.Lo/float64(c), out.Hi/float64(c) // by 0 infinite, or NaN
+		r.Lo, r.Hi = math.Min(r.Lo, math.Min(a, b)), math.Max(r.Hi, math.Max(a, b))
+	}
+	if r.Lo != r.Lo || r.Hi != r.Hi {
+		return everything
+	}
+	return r
 }
 
 // gatedBySigmoid is for MUL of x and σ(x), which is next to 0 where x is low. Behind

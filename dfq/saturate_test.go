@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 	. "dfq/tflite/tflitetest"
@@ -48,14 +49,16 @@ func TestSaturatedValuesMayBeClipped(t *testing.T) {
 		schema.BuiltinOperatorRESHAPE: true, schema.BuiltinOperatorSQUEEZE: true,
 		schema.BuiltinOperatorEXPAND_DIMS: true, schema.BuiltinOperatorTRANSPOSE: true,
 		schema.BuiltinOperatorSELECT: true, schema.BuiltinOperatorSELECT_V2: true,
+		schema.BuiltinOperatorSPACE_TO_DEPTH: true, schema.BuiltinOperatorDEPTH_TO_SPACE: true,
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for code, s := range ops {
 		code := schema.BuiltinOperator(code)
 		f := functions[code]
 		switch {
-		case s.saturates == nil && f == nil, code == schema.BuiltinOperatorADD, code == schema.BuiltinOperatorSUB, code == schema.BuiltinOperatorMUL:
-			continue // these: TestSummandsMayBeClipped, TestSiLUMayBeClipped
+		case s.saturates == nil && f == nil, code == schema.BuiltinOperatorADD, code == schema.BuiltinOperatorSUB, code == schema.BuiltinOperatorMUL,
+			code == schema.BuiltinOperatorMINIMUM, code == schema.BuiltinOperatorMAXIMUM:
+			continue // these: TestSummandsMayBeClipped, TestSiLUMayBeClipped, TestOperandsOfConstantsMayBeClipped
 		case moves[code]:
 			out := &tflite.Tensor{}
 			looked := &saturated{of: map[*tflite.Tensor]Range{out: {-2, 3}}}
@@ -183,6 +186,83 @@ func TestSiLUMayBeClipped(t *testing.T) {
 	}
 	if silu(r.Lo) > -0.002 {
 		t.Errorf("%v spends steps on what is next to 0", r)
+	}
+}
+
+// Beside a constant, what is beyond makes no difference to what readers look at.
+func TestOperandsOfConstantsMayBeClipped(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	clip := func(x float64, r Range) float64 { return math.Min(r.Hi, math.Max(r.Lo, x)) }
+	for code, f := range map[schema.BuiltinOperator]func(x, c float64) float64{
+		schema.BuiltinOperatorMUL: func(x, c float64) float64 { return x * c }, schema.BuiltinOperatorMINIMUM: math.Min, schema.BuiltinOperatorMAXIMUM: math.Max,
+	} {
+		for _, readers := range []Range{everything, {-3, math.Inf(1)}, {0, 5.5}, {-6.5, 0}} {
+			clipped := 0
+			for i := range 200 {
+				b := New(1)
+				c := b.Floats([]int{3}, float32(rng.NormFloat64()), float32(4*rng.NormFloat64()), float32(i%20)) // now and then 0
+				op := &tflite.Op{Code: code, Options: &schema.MulOptionsT{}, Inputs: list(b.Input(1, 3), c), Outputs: list(b.Input(1, 3))}
+				if code != schema.BuiltinOperatorMUL {
+					op.Options = nil
+				}
+				s := &saturated{of: map[*tflite.Tensor]Range{op.Outputs[0]: readers}}
+				r := spec(op).saturates(s, op, 0)
+				if !(r.Lo <= 0 && 0 <= r.Hi) {
+					t.Fatalf("%v by %v, read within %v: looked at within %v, without 0", code, c.Floats(), readers, r)
+				}
+				for range 50 {
+					x := 30 * rng.NormFloat64()
+					if clip(x, r) != x {
+						clipped++
+					}
+					for _, by := range c.Floats() {
+						if d := math.Abs(clip(f(x, float64(by)), readers) - clip(f(clip(x, r), float64(by)), readers)); d > 1e-9 {
+							t.Fatalf("%v of %g by %g, read within %v: cut to %v it is off by %g", code, x, by, readers, r, d)
+						}
+					}
+				}
+			}
+			if clipped == 0 && readers != everything {
+				t.Errorf("%v, read within %v: nothing is ever cut", code, readers)
+			}
+		}
+	}
+}
+
+// GELU as converters write it keeps its precision: x³ is looked at where TANH still moves.
+func TestGELUByTANH(t *testing.T) {
+	gelu := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		mul := func(x, y *tflite.Tensor) *tflite.Tensor {
+			return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, y)
+		}
+		add := func(x, y *tflite.Tensor) *tflite.Tensor {
+			return b.Op("add", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, x.Shape, x, y)
+		}
+		inner := mul(add(x, mul(mul(mul(x, x), x), b.Floats(nil, 0.044715))), b.Floats(nil, 0.7978846))
+		one := add(b.Op("tanh", schema.BuiltinOperatorTANH, nil, x.Shape, inner), b.Floats(nil, 1))
+		return mul(mul(x, one), b.Floats(nil, 0.5))
+	}
+	m := ChainSeed(2, Input(1, 8, 8, 3), Conv(8, 3), Scale(4), gelu, Conv(4, 1))
+	opts := Options{Calibration: Inputs(m, 5, 16, 1), Inputs: stated().Inputs}
+	if got := quantizedSQNR(t, m, opts, evaluate, opts.Calibration); got < 20 {
+		t.Errorf("%.1f dB", got)
+	}
+}
+
+// A clip at the end leaves nothing beyond it to hold, for all that has the scale of the answer.
+func TestClippedAnswers(t *testing.T) {
+	clip := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		x = b.Op("low", schema.BuiltinOperatorMINIMUM, nil, x.Shape, x, b.Floats(nil, 2))
+		return b.Op("high", schema.BuiltinOperatorMAXIMUM, nil, x.Shape, x, b.Floats(nil, 0))
+	}
+	shuffle := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		return b.Op("space", schema.BuiltinOperatorDEPTH_TO_SPACE, &schema.DepthToSpaceOptionsT{BlockSize: 2}, []int{1, 16, 16, 1}, x)
+	}
+	j := jobAfter(t, ChainSeed(2, Input(1, 8, 8, 3), Conv(4, 3), Scale(4), shuffle, clip), stated(), "assign ranges")
+	for _, op := range j.graph.Ops[1:] {
+		if lo, hi := affine.Int8.Range(params(op.Outputs[0].Quant)); lo < -0.05 || hi > 2.05 {
+			t.Errorf("%q holds [%g, %g], is clipped to [0, 2]", op.Outputs[0].Name, lo, hi)
+		}
 	}
 }
 
