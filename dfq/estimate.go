@@ -39,23 +39,42 @@ func estimate(j *job) error {
 	if err := j.observe(want, j.observeInputs()); err != nil {
 		return err
 	}
-	for _, t := range j.graph.Tensors() { // in order, so that the message is always the same
-		s := j.stats[t]
-		if s == nil {
+	for _, s := range j.stats {
+		s.lo, s.hi = bounds(s.channels)
+	}
+	passes := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite) // what is infinite inside
+	for _, t := range j.graph.Tensors() {                                          // in order, so that the message is always the same
+		if !j.notFinite(t) {
 			continue
 		}
-		s.lo, s.hi = bounds(s.channels)
-		if op := j.notFiniteBefore(t); !s.finite() && op != nil {
+		if passes {
+			j.keepFloatAround(t)
+			continue
+		}
+		if op := j.notFiniteBefore(t); op != nil {
 			return fmt.Errorf("%s: a constant of it holds NaN or infinity, so that tensor %q does for any input; mend the model", j.graph.Place(op), t.Name)
 		}
-		if !s.finite() && len(j.opts.Calibration) > 0 {
+		if len(j.opts.Calibration) > 0 {
 			return fmt.Errorf("tensor %q is not finite on the given inputs; see whether they hold numbers that are not, or far too large ones", t.Name)
 		}
-		if !s.finite() {
-			return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
-		}
+		return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
 	}
 	return nil
+}
+
+func (j *job) notFinite(t *tflite.Tensor) bool { return j.stats[t] != nil && !j.stats[t].finite() }
+
+// keepFloatAround leaves the ops in float that make or read t, which is infinite now and
+// then while the model's answers are not: x·tanh(log(1 + eˣ)) is x where eˣ is infinite.
+func (j *job) keepFloatAround(t *tflite.Tensor) {
+	delete(j.stats, t)
+	for _, op := range j.graph.Ops {
+		if j.float[op] != "" || !slices.Contains(op.Inputs, t) && !slices.Contains(op.Outputs, t) {
+			continue
+		}
+		j.float[op] = fmt.Sprintf("%q is infinite now and then", t.Name)
+		j.report.Float = append(j.report.Float, UnsupportedOp{j.index[op], opName(op), outputName(op), j.float[op]})
+	}
 }
 
 // notFiniteBefore is the first op up to the one that makes t with a constant that holds

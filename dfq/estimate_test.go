@@ -145,6 +145,35 @@ func TestConstantsThatAreNotFinite(t *testing.T) {
 	}
 }
 
+// What is infinite inside, and not in the answers, stays float where that is allowed.
+func TestInfiniteInside(t *testing.T) {
+	mish := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		unary := func(code schema.BuiltinOperator, x *tflite.Tensor) *tflite.Tensor { return Unary(code, nil)(b, x) }
+		more := b.Op("more", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, x.Shape, unary(schema.BuiltinOperatorEXP, x), b.Floats(nil, 1))
+		gate := unary(schema.BuiltinOperatorTANH, unary(schema.BuiltinOperatorLOG, more))
+		return b.Op("mish", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, gate)
+	}
+	m := ChainSeed(2, Input(1, 8, 8, 3), Conv(8, 3), Scale(100), mish, Conv(4, 1))
+	opts := Options{Calibration: Inputs(m, 5, 16, 1), Inputs: stated().Inputs}
+	if _, _, err := Quantize(m, &opts); err == nil {
+		t.Error("an infinity has become INT8")
+	}
+	opts.AllowFloat = true
+	if got := quantizedSQNR(t, m, opts, evaluate, opts.Calibration); got < 25 {
+		t.Errorf("%.1f dB", got)
+	}
+	_, r := quantize(t, m, &opts)
+	if n := r.Ops - r.OpsInt8; n < 3 || n > 5 { // EXP, ADD, LOG, and what changes types
+		t.Errorf("%d ops stay float: %+v", n, r.Float)
+	}
+	over := func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return Unary(schema.BuiltinOperatorEXP, nil)(b, x) }
+	m = ChainSeed(2, Input(1, 8, 8, 3), Conv(8, 3), Scale(100), over)
+	opts.Calibration = Inputs(m, 5, 16, 1)
+	if _, _, err := Quantize(m, &opts); err == nil || !strings.Contains(err.Error(), "not finite") {
+		t.Errorf("infinite answers: %v", err)
+	}
+}
+
 func TestEstimate(t *testing.T) {
 	m := Chain(Input(1, 6, 6, 3), Conv(4, 3, ReLU), Depthwise(3))
 	samples := Inputs(m, 1, 5, 1)
