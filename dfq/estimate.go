@@ -42,12 +42,13 @@ func estimate(j *job) error {
 	for _, s := range j.stats {
 		s.lo, s.hi = bounds(s.channels)
 	}
-	passes := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite) // what is infinite inside
-	for _, t := range j.graph.Tensors() {                                          // in order, so that the message is always the same
+	// Infinities inside may be none in the answers. Tensors come in order, so that the message is always the same.
+	absorbed := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite)
+	for _, t := range j.graph.Tensors() {
 		if !j.notFinite(t) {
 			continue
 		}
-		if passes {
+		if absorbed {
 			j.keepFloatAround(t)
 			continue
 		}
