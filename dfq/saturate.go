@@ -57,7 +57,11 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 // other, as a clip ends an image: there is nothing beyond to be looked at.
 func (s *saturated) bounds(t *tflite.Tensor) Range {
 	within := everything
-	for op := s.producers[t]; op != nil && (op.Code == schema.BuiltinOperatorMINIMUM || op.Code == schema.BuiltinOperatorMAXIMUM); op = s.producers[t] {
+	for real(t) {
+		op := s.producers[t]
+		if op == nil || s.j.float[op] != "" || op.Code != schema.BuiltinOperatorMINIMUM && op.Code != schema.BuiltinOperatorMAXIMUM {
+			break
+		}
 		k := slices.IndexFunc(op.Inputs, (*tflite.Tensor).Constant)
 		if k < 0 {
 			break

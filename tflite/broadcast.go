@@ -24,7 +24,7 @@ var broadcastLimits = map[schema.BuiltinOperator]struct{ float, int8, int16 broa
 	schema.BuiltinOperatorMINIMUM:            {upTo6, broadcastLimit{5, true}, broadcastLimit{5, false}},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {upTo6, upTo4, upTo4},
 	schema.BuiltinOperatorDIV:                {upTo6, upTo4, upTo4},
-	schema.BuiltinOperatorPRELU:              {upTo4, upTo4, upTo4},
+	schema.BuiltinOperatorPRELU:              {broadcastLimit{4, true}, upTo4, upTo4},
 	schema.BuiltinOperatorSELECT_V2:          {upTo4, upTo4, upTo4},
 	schema.BuiltinOperatorEQUAL:              {upTo4, upTo4, upTo4},
 	schema.BuiltinOperatorNOT_EQUAL:          {upTo4, upTo4, upTo4},

@@ -18,9 +18,10 @@ import (
 //
 // It knows what the file says, and not what is computed. These still end the
 // process:
-//   - indices made by other operators (those that are inputs are looked at in each run), where GATHER and GATHER_ND find them too
+//   - indices made by other operators, where GATHER and GATHER_ND find them too
 //     large, SCATTER_ND and SPARSE_TO_DENSE too large or negative, and SLICE
-//     negative; many a sound model looks things up by what it has computed;
+//     negative; many a sound model looks things up by what it has computed
+//     (those that are inputs are looked at in each run);
 //   - sizes made by other operators, as of RESIZE_BILINEAR or FILL, and outputs
 //     that are larger than the file says, where there is no memory for them.
 func check(m *tflite.Model) error {

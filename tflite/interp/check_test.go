@@ -230,6 +230,7 @@ func TestBroadcastLimits(t *testing.T) {
 		{schema.BuiltinOperatorSQUARED_DIFFERENCE, nil, part, false},
 		{schema.BuiltinOperatorPRELU, nil, part, true},
 		{schema.BuiltinOperatorPRELU, nil, wide, false},
+		{schema.BuiltinOperatorPRELU, nil, channels, false},
 		{schema.BuiltinOperatorPOW, nil, part, true},
 		{schema.BuiltinOperatorMAXIMUM, nil, channels, false},
 	} {
