@@ -110,6 +110,7 @@ var rules = []struct {
 	{"edgetpu", "batch axis", target.Error, reduce(schema.BuiltinOperatorSUM, []int{1, 2}, []int{1, 2}, 0), reduce(schema.BuiltinOperatorSUM, []int{1, 1}, []int{1, 2}, 1)},
 	{"edgetpu", "batch axis", target.Error, op(schema.BuiltinOperatorPAD, 2, nil, q8(1, 1, 1, 2), q8(1, 1, 1, 1), pads(0, 1, 0, 0, 0, 0, 0, 0)), op(schema.BuiltinOperatorPAD, 2, nil, q8(1, 1, 1, 2), q8(1, 1, 1, 1), pads(0, 0, 0, 0, 0, 0, 0, 1))},
 	{"edgetpu", "batch axis", target.Error, packed(0), packed(1)},
+	{"edgetpu", "batch axis", target.Error, packed(-3), packed(-1)},
 	{"edgetpu", "alpha shape", target.Error, prelu(2, 2, 3), prelu(1, 1, 3)},
 	{"edgetpu", "softmax shape", target.Error, softmax(2, 10), softmax(1, 10)},
 	{"edgetpu", "softmax shape", target.Error, softmax(1, 16001), softmax(1, 16000)},
