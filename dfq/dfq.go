@@ -306,15 +306,15 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 // CheckTypes refuses types of activations, and of inputs and outputs, that no
 // kernel brings together.
 func CheckTypes(activations, io IOType) error {
-	wide := activations == Int16
+	is16 := activations == Int16
 	switch {
 	case activations < Inner || activations > Int16:
 		return fmt.Errorf("activations of type %d: they are Int8 or Int16", activations)
 	case io < Inner || io > Float32:
 		return fmt.Errorf("inputs and outputs of type %d: there is no such type", io)
-	case wide && (io == Int8 || io == Uint8):
+	case is16 && (io == Int8 || io == Uint8):
 		return errors.New("no QUANTIZE kernel leads from 8-bit inputs to int16 activations: inputs and outputs must be int16 or float32")
-	case !wide && io == Int16:
+	case !is16 && io == Int16:
 		return errors.New("no QUANTIZE kernel leads from int8 activations to int16 outputs: inputs and outputs must be int8, uint8 or float32")
 	}
 	return nil

@@ -115,7 +115,7 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 		return statedEncodings(t, j.opts.Inputs[i])
 	}
 	if md != nil && i < len(md.Inputs) {
-		if e, why := fromMetadata(md.Inputs[i]); why != "" && e.usable() {
+		if e, why := fromMetadata(md.Inputs[i]); why != "" && e.Usable() {
 			in.Source, in.Why = "metadata", why
 			return []Encoding{e}, nil
 		}
@@ -141,7 +141,7 @@ func statedEncodings(t *tflite.Tensor, r InputRange) ([]Encoding, error) {
 	}
 	es := r.encodings()
 	for _, e := range es {
-		if !e.usable() {
+		if !e.Usable() {
 			return nil, fmt.Errorf("input %q: %s, from %v to %v, is no range in float32", t.Name, e.Name, e.Lo, e.Hi)
 		}
 	}
@@ -180,8 +180,8 @@ func imageNet() Encoding {
 		[]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}, []float64{0.229 * 255, 0.224 * 255, 0.225 * 255})
 }
 
-// usable reports whether e is made of finite ranges that are not empty.
-func (e Encoding) usable() bool {
+// Usable reports whether e is made of ranges that float32 holds and that are not empty.
+func (e Encoding) Usable() bool {
 	for c := range max(len(e.Lo), len(e.Hi)) {
 		if lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]; !(lo < hi) || hi-lo > math.MaxFloat32 || math.Abs(lo) > math.MaxFloat32 {
 			return false
@@ -419,7 +419,7 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 			kernel = [2]int{w.Shape[1], w.Shape[2]}
 		}
 		if d, ok := stimulus.DomainFor(t.Shape, kind, kernel, w.Floats(), op.Inputs[f.bias].Floats()); ok {
-			if e := interval(d.Lo*featureRoom, d.Hi*featureRoom); e.usable() {
+			if e := interval(d.Lo*featureRoom, d.Hi*featureRoom); e.Usable() {
 				return e, "guessed from the first filter's weights and biases"
 			}
 		}

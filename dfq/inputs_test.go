@@ -193,7 +193,7 @@ func TestRangeSources(t *testing.T) {
 		{metadata.Tensor{Min: []float32{1}, Max: []float32{1}}, false},
 		{metadata.Tensor{}, false},
 	} {
-		if e, why := fromMetadata(test.t); (why != "" && e.usable()) != test.want {
+		if e, why := fromMetadata(test.t); (why != "" && e.Usable()) != test.want {
 			t.Errorf("%+v: %+v, %q", test.t, e, why)
 		}
 	}

@@ -12,15 +12,20 @@ import (
 // does that converters from PyTorch write there. As a real number that would need a range.
 func plainPads(g *tflite.Graph) {
 	producers, uses := g.Producers(), g.Uses()
+	unseen := func(op *tflite.Op) bool {
+		y := op.Outputs[0]
+		return rectified(producers[op.Inputs[0]]) && !slices.Contains(g.Outputs, y) && maxPoolsSeeMore(op, uses[y])
+	}
 	for _, op := range g.Ops {
-		if op.Code != schema.BuiltinOperatorPADV2 || len(op.Inputs) != 3 || len(op.Outputs) != 1 || op.Inputs[2] == nil || !op.Inputs[2].Constant() || !real(op.Inputs[2]) {
+		if op.Code != schema.BuiltinOperatorPADV2 || len(op.Inputs) != 3 || len(op.Outputs) != 1 {
 			continue
 		}
-		value := op.Inputs[2].Floats()
-		if len(value) != 1 || value[0] != 0 && (!(value[0] < 0) || !rectified(producers[op.Inputs[0]]) || slices.Contains(g.Outputs, op.Outputs[0]) || !maxPoolsSeeMore(op, uses[op.Outputs[0]])) {
+		if !real(op.Inputs[2]) || !op.Inputs[2].Constant() {
 			continue
 		}
-		op.Code, op.Options, op.Inputs = schema.BuiltinOperatorPAD, &schema.PadOptionsT{}, op.Inputs[:2]
+		if v := op.Inputs[2].Floats(); len(v) == 1 && (v[0] == 0 || v[0] < 0 && unseen(op)) {
+			op.Code, op.Options, op.Inputs = schema.BuiltinOperatorPAD, &schema.PadOptionsT{}, op.Inputs[:2]
+		}
 	}
 }
 

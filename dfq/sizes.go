@@ -68,22 +68,18 @@ var usualSizes = [...][attempts]int{
 func unsized(t *tflite.Tensor) []int {
 	var list []int
 	for d := range t.Shape {
-		if isOpen(t, d) && t.Shape[d] <= 1 && (d > 0 || len(t.Shape) == 1) {
+		if t.IsOpen(d) && t.Shape[d] <= 1 && (d > 0 || len(t.Shape) == 1) {
 			list = append(list, d)
 		}
 	}
 	return list
 }
 
-func isOpen(t *tflite.Tensor, d int) bool {
-	return len(t.Signature) == len(t.Shape) && t.Signature[d] < 0
-}
-
 // openCount is how many dimensions of t are open.
 func openCount(t *tflite.Tensor) int {
 	n := 0
 	for d := range t.Shape {
-		if isOpen(t, d) {
+		if t.IsOpen(d) {
 			n++
 		}
 	}
@@ -124,7 +120,7 @@ func shapesElsewhere(g *tflite.Graph) map[*tflite.Tensor][]int {
 	for _, t := range g.Inputs {
 		for d := range t.Shape {
 			switch {
-			case !isOpen(t, d):
+			case !t.IsOpen(d):
 				continue
 			case d == 0 && len(t.Shape) > 1:
 				t.Shape[d]++
@@ -165,7 +161,7 @@ func restoreShapes(j *job) error {
 	for _, t := range j.graph.Tensors() {
 		t.Shape = slices.Clone(t.Shape)
 		for d := range t.Shape {
-			if isOpen(t, d) && !t.Constant() {
+			if t.IsOpen(d) && !t.Constant() {
 				t.Shape[d] = 1
 			}
 		}

@@ -137,6 +137,9 @@ func (t *Tensor) Len() int {
 // Constant reports whether t has a value of its own in the file.
 func (t *Tensor) Constant() bool { return t.Data != nil }
 
+// IsOpen reports whether t is of any length along axis d.
+func (t *Tensor) IsOpen(d int) bool { return len(t.Signature) == len(t.Shape) && t.Signature[d] < 0 }
+
 // Floats returns a copy of the values of a FLOAT32 constant.
 func (t *Tensor) Floats() []float32 {
 	v := make([]float32, len(t.Data)/4)

@@ -77,7 +77,7 @@ func (f *rangeFlags) normalization(inputs []*tflite.Tensor) ([]dfq.InputRange, e
 	}
 	for i := range max(len(f.mean), len(f.std)) {
 		mean, std := f.mean[min(i, len(f.mean)-1)], f.std[min(i, len(f.std)-1)]
-		if !finite(mean) || !finite(std) || std <= 0 || !representable(-mean/std, (255-mean)/std) {
+		if !finite(mean) || !finite(std) || std <= 0 || !usable(-mean/std, (255-mean)/std) {
 			return nil, usagef("--mean %g and --std %g do not normalize", mean, std)
 		}
 	}
@@ -88,12 +88,11 @@ func parseRange(s string) (lo, hi float64, ok bool) {
 	left, right, found := strings.Cut(s, ",")
 	lo, errLo := strconv.ParseFloat(strings.TrimSpace(left), 64)
 	hi, errHi := strconv.ParseFloat(strings.TrimSpace(right), 64)
-	return lo, hi, found && errLo == nil && errHi == nil && lo < hi && representable(lo, hi)
+	return lo, hi, found && errLo == nil && errHi == nil && usable(lo, hi)
 }
 
-// representable reports whether a float32 holds both ends of a range, and its width.
-func representable(lo, hi float64) bool {
-	return math.Abs(lo) <= math.MaxFloat32 && math.Abs(hi) <= math.MaxFloat32 && hi-lo <= math.MaxFloat32
+func usable(lo, hi float64) bool {
+	return dfq.Encoding{Lo: []float64{lo}, Hi: []float64{hi}}.Usable()
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -282,14 +282,12 @@ func sameSize(a, b *tflite.Tensor) bool {
 		return false
 	}
 	for d := range a.Shape {
-		if a.Shape[d] != b.Shape[d] && !isOpen(a, d) && !isOpen(b, d) {
+		if a.Shape[d] != b.Shape[d] && !a.IsOpen(d) && !b.IsOpen(d) {
 			return false
 		}
 	}
 	return true
 }
-
-func isOpen(t *tflite.Tensor, d int) bool { return d < len(t.Signature) && t.Signature[d] < 0 }
 
 // belowBar lists what misses the bars that were set.
 func belowBar(d *dfq.Diff, f *verifyFlags) []missedBar {

@@ -300,11 +300,7 @@ func plainGraph(g *tflite.Graph) bool {
 		if op.Code == schema.BuiltinOperatorPRELU && len(op.Inputs) == 2 && lastAxis(op.Inputs[0]) != lastAxis(op.Inputs[1]) {
 			return false
 		}
-		if w, ok := op.Window(); ok && op.Code == schema.BuiltinOperatorTRANSPOSE_CONV && len(op.Outputs[0].Shape) == 4 &&
-			(op.Outputs[0].Shape[1]+1 < w.Stride[0] || op.Outputs[0].Shape[2]+1 < w.Stride[1]) {
-			return false // it writes beyond an output of less than a step
-		}
-		if w, ok := op.Window(); ok && op.Code != schema.BuiltinOperatorTRANSPOSE_CONV && !fits(w, op) {
+		if w, ok := op.Window(); ok && !fits(w, op) {
 			return false
 		}
 	}
@@ -327,6 +323,9 @@ func fits(w tflite.Window, op *tflite.Op) bool {
 		return false
 	}
 	in, out := op.Inputs[0].Shape, op.Outputs[0].Shape
+	if op.Code == schema.BuiltinOperatorTRANSPOSE_CONV { // which writes beyond an output of less than a step
+		return len(out) != 4 || out[1]+1 >= w.Stride[0] && out[2]+1 >= w.Stride[1]
+	}
 	if len(in) != 4 || len(out) != 4 || in[0] != out[0] {
 		return false
 	}
