@@ -174,8 +174,7 @@ func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.parent[v.firs
 
 // tie joins or fixes the variables of one op's operands.
 func (v *channelScales) tie(op *tflite.Op) {
-	s := spec(op)
-	if s.filter != nil {
+	if spec(op).filter != nil {
 		// Weights take any scale on either side, but a bound activation other
 		// than RELU and RELU6 takes none.
 		if op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1 {
@@ -183,21 +182,24 @@ func (v *channelScales) tie(op *tflite.Op) {
 		}
 		return
 	}
-	if s.channels == nil || !commutes(op) || !s.channels(v, op) {
-		v.fixAll(op)
+	linked := map[int]bool{} // inputs, and below 0 outputs
+	for _, l := range channelLinks(op) {
+		linked[l.input], linked[^l.output] = true, true
+		in, out := v.first[op.Inputs[l.input]], v.first[op.Outputs[l.output]]
+		for _, p := range l.pairs {
+			v.join(in+p.in, out+p.out)
+		}
 	}
-}
-
-// commutes reports whether a positive factor may pass op at all: it computes
-// with real numbers, and nothing in it is of a size of its own.
-func commutes(op *tflite.Op) bool {
-	switch {
-	case !real(op.Outputs[0]), op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1:
-		return false
-	case op.Code == schema.BuiltinOperatorPRELU:
-		return op.Inputs[1].Constant()
+	for k, t := range op.Inputs {
+		if !linked[k] {
+			v.fix(t)
+		}
 	}
-	return true
+	for o, t := range op.Outputs {
+		if !linked[^o] {
+			v.fix(t)
+		}
+	}
 }
 
 // boundByCaps sets the lower bounds that keep RELU6 exact.
@@ -236,204 +238,3 @@ const (
 	capMargin     = 1.25
 	capDeviations = 6
 )
-
-// Rules by which operators pass scales on. Each returns false where the
-// operands do not allow it.
-
-// passThrough ties equal channels of all real operands: what works on each
-// channel alone and commutes with positive factors, and ADD. Operands with
-// fewer axes are broadcast; constants of ADD and SUB are scaled along (see apply).
-func passThrough(v *channelScales, op *tflite.Op) bool {
-	out := op.Outputs[0]
-	n := channelCount(out)
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			if real(t) && channelCount(t) != n {
-				return false
-			}
-		}
-	}
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			if !real(t) || t.Constant() {
-				continue
-			}
-			for c := range n {
-				v.join(v.first[out]+c, v.first[t]+c)
-			}
-		}
-	}
-	return true
-}
-
-// overSpace is passThrough for ops with one real input whose other operands or
-// options must leave the channel axis alone.
-func overSpace(v *channelScales, op *tflite.Op) bool {
-	in, out := op.Inputs[0], op.Outputs[0]
-	if len(in.Shape) != len(out.Shape) || len(in.Shape) < 2 || !real(in) || in.Constant() {
-		return false
-	}
-	return passThrough(v, op)
-}
-
-// chosen is passThrough for ops that choose between operands, or join rows of them, none
-// of which may be a constant.
-func chosen(v *channelScales, op *tflite.Op) bool {
-	for _, t := range op.Inputs {
-		if real(t) && (t.Constant() || len(t.Shape) != len(op.Outputs[0].Shape)) {
-			return false
-		}
-	}
-	return passThrough(v, op)
-}
-
-// strided is for STRIDED_SLICE: the channel axis is whole and keeps its place
-// and order.
-func strided(v *channelScales, op *tflite.Op) bool {
-	o, ok := op.Options.(*schema.StridedSliceOptionsT)
-	steps := op.Inputs[3].Ints()
-	if !ok || o.EllipsisMask|o.NewAxisMask|o.ShrinkAxisMask != 0 || len(steps) == 0 || len(steps) == len(op.Inputs[0].Shape) && steps[len(steps)-1] != 1 {
-		return false
-	}
-	return overSpace(v, op)
-}
-
-// gathered is for GATHER along another axis than that of the channels.
-func gathered(v *channelScales, op *tflite.Op) bool {
-	o, ok := op.Options.(*schema.GatherOptionsT)
-	rank := len(op.Inputs[0].Shape)
-	if !ok || o.Axis == -1 || int(o.Axis) == rank-1 || op.Inputs[0].Constant() {
-		return false
-	}
-	return passThrough(v, op)
-}
-
-// lastStays is for TRANSPOSE.
-func lastStays(v *channelScales, op *tflite.Op) bool {
-	perm := op.Inputs[1].Ints()
-	n := len(op.Inputs[0].Shape)
-	if len(perm) != n || n == 0 || perm[n-1] != n-1 && perm[n-1] != -1 {
-		return false
-	}
-	return overSpace(v, op)
-}
-
-// parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
-// passThrough.
-func parted(v *channelScales, op *tflite.Op) bool {
-	in, axes := op.Inputs[0], op.Inputs[len(op.Inputs)-1]
-	if op.Code == schema.BuiltinOperatorSPLIT {
-		in, axes = op.Inputs[1], op.Inputs[0]
-	}
-	axis := axes.Ints()
-	if in.Constant() || len(axis) != 1 {
-		return false
-	}
-	if axis[0] != -1 && axis[0] != len(in.Shape)-1 {
-		return passThrough(v, op)
-	}
-	all := 0
-	for _, t := range op.Outputs {
-		all += channelCount(t)
-	}
-	if all != channelCount(in) {
-		return false
-	}
-	at := v.first[in]
-	for _, t := range op.Outputs {
-		for c := range channelCount(t) {
-			v.join(v.first[t]+c, at)
-			at++
-		}
-	}
-	return true
-}
-
-// reducedSpace is for MEAN and the like: axes must not hold the channel axis.
-func reducedSpace(v *channelScales, op *tflite.Op) bool {
-	in := op.Inputs[0]
-	for _, a := range op.Inputs[1].Ints() {
-		if a == -1 || a == len(in.Shape)-1 {
-			return false
-		}
-	}
-	return real(in) && !in.Constant() && op.Inputs[1].Constant() && passThrough(v, op)
-}
-
-// paddedZeros is for PAD: zeros are zeros at any scale. New channels are free.
-func paddedZeros(v *channelScales, op *tflite.Op) bool {
-	in, out, p := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
-	if len(p) != 2*len(in.Shape) || in.Constant() {
-		return false
-	}
-	before := p[len(p)-2]
-	if before < 0 || before+channelCount(in) > channelCount(out) {
-		return false
-	}
-	for c := range channelCount(in) {
-		v.join(v.first[out]+before+c, v.first[in]+c)
-	}
-	return true
-}
-
-// flattened is for RESHAPE and SQUEEZE: element i of the new channel axis was
-// channel i mod C.
-func flattened(v *channelScales, op *tflite.Op) bool {
-	in, out := op.Inputs[0], op.Outputs[0]
-	n, m := channelCount(in), channelCount(out)
-	if m%n != 0 || in.Constant() {
-		return false
-	}
-	for c := range m {
-		v.join(v.first[out]+c, v.first[in]+c%n)
-	}
-	return true
-}
-
-// stacked is for CONCATENATION: along channels by slices, along other axes as
-// passThrough.
-func stacked(v *channelScales, op *tflite.Op) bool {
-	out := op.Outputs[0]
-	o, ok := op.Options.(*schema.ConcatenationOptionsT)
-	if !ok {
-		return false
-	}
-	axis := int(o.Axis)
-	if axis >= 0 {
-		axis -= len(out.Shape)
-	}
-	if axis != -1 {
-		return chosen(v, op) // constant rows keep their size
-	}
-	at := 0
-	for _, t := range op.Inputs {
-		if at += channelCount(t); !real(t) || t.Constant() || at > channelCount(out) {
-			return false
-		}
-	}
-	at = 0
-	for _, t := range op.Inputs {
-		for c := range channelCount(t) {
-			v.join(v.first[out]+at+c, v.first[t]+c)
-		}
-		at += channelCount(t)
-	}
-	return true
-}
-
-// gated is for MUL: a factor that nothing scales leaves the other operand's
-// scale to the product.
-func gated(v *channelScales, op *tflite.Op) bool {
-	a, b, out := op.Inputs[0], op.Inputs[1], op.Outputs[0]
-	if a.Constant() || len(a.Shape) < len(b.Shape) || !b.Constant() && a.Len() < b.Len() {
-		a, b = b, a
-	}
-	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && op.Activation() != schema.ActivationFunctionTypeRELU {
-		return false
-	}
-	v.fix(b)
-	for c := range channelCount(out) {
-		v.join(v.first[out]+c, v.first[a]+c)
-	}
-	return true
-}

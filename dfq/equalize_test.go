@@ -16,7 +16,6 @@ import (
 // equalization is for.
 func spread() Layer { return Scale(1, 30, 0.3, 4, 0.1) }
 
-// fused is a fused activation.
 // rows joins x and others along the second axis.
 func rows(others Layer) Layer {
 	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
@@ -24,6 +23,7 @@ func rows(others Layer) Layer {
 	}
 }
 
+// fused is a fused activation.
 func fused(name string) Setting { return Activation(schema.EnumValuesActivationFunctionType[name]) }
 
 // equalized are models with each kind of op that channel scales pass, are tied
@@ -88,6 +88,18 @@ var equalized = map[string]Layer{
 	"slice":              Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSLICE, nil, 8, []int{0, 3, 0, 0}, []int{1, 8, 16, 8})),
 	"strided slice":      Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{}, 8, []int{0, 0, 0, 0}, []int{1, 16, 16, 8}, []int{1, 2, 1, 1})),
 	"slice from behind":  Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{EndMask: 8}, 16, []int{0, 0, 0, -1}, []int{1, 16, 16, 0}, []int{1, 1, 1, -1})),
+	"slice channels":     Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorSLICE, nil, []int{1, 16, 16, 5}, []int{0, 0, 0, 2}, []int{1, 16, 16, 5})),
+	"every other":        Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{}, []int{1, 16, 16, 3}, []int{0, 0, 0, -7}, []int{1, 16, 16, 7}, []int{1, 1, 1, 2})),
+	"first of channels":  Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorSTRIDED_SLICE, &schema.StridedSliceOptionsT{BeginMask: 8}, []int{1, 16, 16, 3}, []int{0, 0, 0, 5}, []int{1, 16, 16, 3}, []int{1, 1, 1, 1})),
+	"some channels":      Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: -1}, []int{1, 16, 16, 9}, []int{7, 0, 0, 3, 4, 4, 4, 1, 2})),
+	"blocks to depth":    Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorSPACE_TO_DEPTH, &schema.SpaceToDepthOptionsT{BlockSize: 2}, []int{1, 8, 8, 32})),
+	"depth to blocks":    Sequence(Conv(8, 3), spread(), into(schema.BuiltinOperatorDEPTH_TO_SPACE, &schema.DepthToSpaceOptionsT{BlockSize: 2}, []int{1, 32, 32, 2})),
+	"pack":               Sequence(Conv(8, 3), spread(), stackedApart(1)),
+	"pack channels":      Sequence(Conv(8, 3), spread(), stackedApart(4)),
+	"shuffle":            Sequence(Conv(8, 3), spread(), shuffled(1, 16, 16, 2, 4)),
+	"shuffle of rows":    Sequence(Conv(8, 3), spread(), shuffled(256, 4, 2)),
+	"grouped shuffle":    Sequence(Conv(8, 3), spread(), Depthwise(3), spread(), shuffled(1, 16, 16, 4, 2), Depthwise(3), spread()),
+	"shuffle with space": Sequence(Conv(8, 3), spread(), shuffled(1, 16, 4, 32)),
 	"tile":               Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorTILE, nil, 32, []int{1, 2, 1, 1})),
 	"broadcast":          Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), moved(schema.BuiltinOperatorBROADCAST_TO, nil, 16, []int{1, 16, 16, 8})),
 	"integers aside":     Sequence(Conv(8, 3), spread(), reshapedByComputedShape),
@@ -139,7 +151,9 @@ func TestEqualizationPasses(t *testing.T) {
 		"relu of its own": "unary", "pools": "pool", "concat": "concat", "concat rows": "rows", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
 		"minimum of two": "of_two", "absolute": "unary", "select": "select", "update": "update", "mirror pad": "mirror", "split": "part",
 		"split rows": "part", "split by sizes": "part", "expand dims": "expand", "transpose of space": "moved", "reverse": "moved",
-		"gather rows": "moved", "slice": "moved", "strided slice": "moved", "tile": "moved", "broadcast": "moved",
+		"gather rows": "moved", "slice": "moved", "strided slice": "moved", "tile": "moved", "broadcast": "moved", "gather channels": "moved",
+		"slice from behind": "moved", "slice channels": "into", "every other": "into", "first of channels": "into", "some channels": "into",
+		"blocks to depth": "into", "depth to blocks": "into", "pack": "unpacked", "shuffle": "joined", "shuffle of rows": "joined", "grouped shuffle": "joined",
 	} {
 		passed := false
 		for seed := range uint64(5) {
@@ -362,12 +376,51 @@ func expanded(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 
 // moved is an op on x and vectors that leaves that many rows.
 func moved(code schema.BuiltinOperator, options any, rows int, vectors ...[]int) Layer {
+	return shaped("moved", code, options, []int{1, rows, 16, 8}, vectors...)
+}
+
+// into is an op on x and vectors that makes it another shape.
+func into(code schema.BuiltinOperator, options any, shape []int, vectors ...[]int) Layer {
+	return shaped("into", code, options, shape, vectors...)
+}
+
+func shaped(name string, code schema.BuiltinOperator, options any, shape []int, vectors ...[]int) Layer {
 	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 		operands := list(x)
 		for _, v := range vectors {
 			operands = append(operands, b.Ints([]int{len(v)}, v...))
 		}
-		return b.Op("moved", code, options, []int{1, rows, 16, 8}, operands...)
+		return b.Op(name, code, options, shape, operands...)
+	}
+}
+
+// stackedApart stacks x and what a filter makes of it along a new axis, and takes them apart
+// again.
+func stackedApart(axis int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		other := Sequence(Depthwise(3), spread())(b, x)
+		stack := slices.Insert(slices.Clone(x.Shape), axis, 2)
+		y := b.Op("packed", schema.BuiltinOperatorPACK, &schema.PackOptionsT{Axis: int32(axis), ValuesCount: 2}, stack, x, other)
+		p, q := b.Tensor("unpacked", schema.TensorTypeFLOAT32, x.Shape...), b.Tensor("unpacked_too", schema.TensorTypeFLOAT32, x.Shape...)
+		b.Add(schema.BuiltinOperatorUNPACK, &schema.UnpackOptionsT{Axis: int32(axis), Num: 2}, list(y), p, q)
+		return b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{PotScaleInt16: true}, x.Shape, p, q)
+	}
+}
+
+// shuffled exchanges the last two axes of x in another shape.
+func shuffled(shape ...int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		order := make([]int, len(shape))
+		for i := range order {
+			order[i] = i
+		}
+		last := len(order) - 1
+		order[last-1], order[last] = last, last-1
+		swapped := slices.Clone(shape)
+		swapped[last-1], swapped[last] = shape[last], shape[last-1]
+		y := b.Op("apart", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, shape, x, b.Ints([]int{len(shape)}, shape...))
+		y = b.Op("moved", schema.BuiltinOperatorTRANSPOSE, nil, swapped, y, b.Ints([]int{len(order)}, order...))
+		return b.Op("joined", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{}, x.Shape, y, b.Ints([]int{len(x.Shape)}, x.Shape...))
 	}
 }
 

@@ -330,9 +330,12 @@ func places(all, n int, random *rand.PCG) []int {
 	return at
 }
 
-// channelCount is the length of the last axis.
+// channelCount is the length of the last axis, or of those of a shuffle.
 func channelCount(t *tflite.Tensor) int {
-	if len(t.Shape) == 0 {
+	switch {
+	case t.Channels > 0:
+		return t.Channels
+	case len(t.Shape) == 0:
 		return 1
 	}
 	return max(t.Shape[len(t.Shape)-1], 1)

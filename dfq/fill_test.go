@@ -129,6 +129,13 @@ func TestFillLeavesGrids(t *testing.T) {
 	}
 }
 
+// parts splits off the last channel and joins it before the others.
+func parts(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	p, q := b.Tensor("first", schema.TensorTypeFLOAT32, 1, 32, 32, 2), b.Tensor("last", schema.TensorTypeFLOAT32, 1, 32, 32, 1)
+	b.Add(schema.BuiltinOperatorSPLIT_V, &schema.SplitVOptionsT{NumSplits: 2}, list(x, b.Ints([]int{2}, 2, 1), b.Ints(nil, 3)), p, q)
+	return b.Op("joined", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, x.Shape, q, p)
+}
+
 // The importance of a channel is what noise there does to the outputs: here to
 // the input, where it can be added. One filter deep it is exact; deeper, noise of
 // several channels that come from one may add up or cancel.
@@ -139,6 +146,9 @@ func TestImportances(t *testing.T) {
 		"space":     Conv(6, 3, Valid),
 		"depthwise": Depthwise(3, Valid, Multiplier(2)),
 		"joined":    Concat(Conv(5, 1), Conv(6, 1, ReLU)),
+		"moved":     Sequence(into(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{Axis: 3}, []int{1, 32, 32, 3}, []int{2, 0, 1}), Conv(6, 1)),
+		"parts":     Sequence(parts, Conv(6, 1)),
+		"padded":    Sequence(padChannels, Conv(6, 1)),
 		"pooled":    Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), Conv(4, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,44 +85,59 @@ func (j *job) uncut(op *tflite.Op) []float64 {
 }
 
 // passBack adds to the importance of op's input k what it has from the outputs.
-// Channels of a CONCATENATION come from its inputs in turn; a channel that
-// repeats in the output has the mean of them, and channels that get mixed have
-// equal shares of all.
+// A channel that repeats in the output has the mean of them, one that is a part of another
+// its share, and channels that get mixed have equal shares of all.
 func (j *job) passBack(op *tflite.Op, k int, of func(*tflite.Tensor) []float64) {
 	if op.Inputs[k].Len() == 0 {
 		return // channelCount takes an axis of none for one of 1
 	}
-	in := of(op.Inputs[k])
-	for _, t := range op.Outputs {
+	in, gain := of(op.Inputs[k]), j.noiseGain(op, k)
+	for o, t := range op.Outputs {
 		if !real(t) || j.stats[t] == nil {
 			continue
 		}
-		out := of(t)
-		if o, ok := op.Options.(*schema.ConcatenationOptionsT); ok && (o.Axis == -1 || int(o.Axis) == len(t.Shape)-1) {
-			at := 0
-			for _, before := range op.Inputs[:k] {
-				if before.Len() > 0 {
-					at += channelCount(before)
-				}
-			}
-			out = out[at : at+len(in)]
-		}
-		gain := j.noiseGain(op, k)
-		for c := range in {
-			e := 0.0
-			switch {
-			case len(out)%len(in) == 0:
-				for i := c; i < len(out); i += len(in) {
-					e += float64(out[i]*float64(len(in))) / float64(len(out))
-				}
-			default:
-				for _, x := range out {
-					e += x / float64(len(in))
-				}
-			}
+		behind := shared(of(t), len(in), pairsBetween(op, k, o))
+		for c, e := range behind {
 			in[c] += float64(e * gain(c))
 		}
 	}
+}
+
+// pairsBetween are the pairs of op's link from input k to output o. Without a link channels
+// are those of the output if it has as many or a multiple of them, else they get mixed: nil.
+func pairsBetween(op *tflite.Op, k, o int) []channelPair {
+	for _, l := range channelLinks(op) {
+		if l.input == k && l.output == o {
+			return l.pairs
+		}
+	}
+	n, m := channelCount(op.Inputs[k]), channelCount(op.Outputs[o])
+	if m%n != 0 {
+		return nil
+	}
+	return repeated(n, m)
+}
+
+// shared is what n channels have of an output's importance.
+func shared(out []float64, n int, pairs []channelPair) []float64 {
+	of := make([]float64, n)
+	if pairs == nil {
+		for c := range of {
+			for _, x := range out {
+				of[c] += x / float64(n)
+			}
+		}
+		return of
+	}
+	outs, ins := make([]int, n), make([]int, len(out))
+	for _, p := range pairs {
+		outs[p.in]++
+		ins[p.out]++
+	}
+	for _, p := range pairs {
+		of[p.in] += out[p.out] / float64(max(outs[p.in], ins[p.out]))
+	}
+	return of
 }
 
 // noiseGain is by what an op that is no filter multiplies the variance of noise in

@@ -118,6 +118,7 @@ func withTrueShapes(m *tflite.Model) *tflite.Model {
 	for t, shape := range ref.Shapes(c.Graphs[0]) {
 		t.Shape = shape
 	}
+	markShuffles(c.Graphs[0])
 	return c
 }
 

@@ -182,23 +182,27 @@ func TestFactorsOfEqualization(t *testing.T) {
 	m := residuals()
 	apart, _ := probeModel(m, m.Graphs[0].Outputs)
 	t.Run("activations apart", func(t *testing.T) { findsFactors(t, apart) })
+	shuffle := Chain(Input(1, 16, 16, 3), Conv(16, 3, ReLU), Scale(1, 0.1, 5), shuffled(1, 16, 16, 2, 8), Depthwise(3, ReLU), Scale(3, 0.2),
+		Conv(16, 3, ReLU), Scale(8, 0.5, 1), Conv(16, 3, ReLU), Conv(8, 1, ReLU), Conv(6, 1), Mean(), Dense(4))
+	t.Run("shuffled", func(t *testing.T) { findsFactors(t, shuffle) })
 }
 
 func findsFactors(t *testing.T, m *tflite.Model) {
 	t.Helper()
 	samples := Inputs(m, 1, 8, 1)
 	q, r := quantize(t, m, &Options{Calibration: samples, PerTensor: true, Inputs: []InputRange{{Range: Range{-1, 1}}}})
-	c, twin := matchLayers(m, q), matchLayers(r.FloatTwin, q)
+	m, float := withTrueShapes(m), withTrueShapes(r.FloatTwin)
+	c, twin := matchLayers(m, q), matchLayers(float, q)
 	for _, x := range []struct {
 		*layerComparison
 		float *tflite.Model
-	}{{c, m}, {twin, r.FloatTwin}} {
+	}{{c, m}, {twin, float}} {
 		if err := x.findFactors(x.float, q); err != nil {
 			t.Fatal(err)
 		}
 	}
 	equalized, alarms := 0, 0
-	before, after := mustOpen(t, evaluate, withOutputs(m, c.want)), mustOpen(t, evaluate, withOutputs(r.FloatTwin, twin.want))
+	before, after := mustOpen(t, evaluate, withOutputs(m, c.want)), mustOpen(t, evaluate, withOutputs(float, twin.want))
 	a, err := before(samples[0])
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ func normalize(j *job) error {
 	unshareConstants(g)
 	explicitBiases(g)
 	plainPads(g)
+	markShuffles(g)
 	return nil
 }
 

@@ -37,9 +37,9 @@ type opSpec struct {
 	// are no powers of two; nil: it does by itself.
 	anyScale func(options any) any
 
-	// channels ties the channel scales of equalization that the op passes on;
-	// nil or false: it passes none.
-	channels func(*channelScales, *tflite.Op) bool
+	// channels links the channels of the op's outputs to those of its inputs, where a
+	// positive factor passes from one to the other; nil: it passes none.
+	channels func(*tflite.Op) []link
 
 	// noise is by what the variance of noise in a channel of input k is multiplied;
 	// nil: values that are only moved keep it, functions of a value have their slope.
@@ -162,8 +162,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
 	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: stacked},
-	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same},
-	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same},
+	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: packed},
+	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: packed},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded},
@@ -177,8 +177,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened, saturates: asOutput},
 	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened, saturates: asOutput},
 	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened, saturates: asOutput},
-	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: lastStays, saturates: asOutput},
-	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", wide}, {4, "2.4.0", nil}}, scale: same, channels: overSpace},
+	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: permuted, saturates: asOutput},
+	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", wide}, {4, "2.4.0", nil}}, scale: same, channels: sliced},
 	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, int16: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.4.0", wide}, {1, "2.4.0", nil}}, scale: same, channels: strided},
 	schema.BuiltinOperatorGATHER:                  {takes: "vi>v", versions: []version{{5, "2.5.0", batchedGather}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", batchedGather}, {4, "2.4.0", nil}}, scale: same, channels: gathered},
 	schema.BuiltinOperatorGATHER_ND:               {takes: "vi>v", versions: v(1, "1.14.0"), int16: v(3, "2.5.0"), scale: same},
@@ -195,8 +195,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorREVERSE_V2:              {takes: "vi>v", versions: v(3, "2.5.0"), int16: v(1, "1.14.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorRESIZE_BILINEAR:         {takes: "vi>v", versions: []version{{3, "2.2.0", halfPixel}, {2, "1.14.0", nil}}, int16: v(4, "2.5.0"), scale: same, channels: overSpace},
 	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {takes: "vi>v", versions: []version{{3, "2.3.0", shiftedPixels}, {2, "1.14.0", nil}}, int16: v(4, "2.4.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same, saturates: asOutput},
-	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same, saturates: asOutput},
+	schema.BuiltinOperatorSPACE_TO_DEPTH:          {takes: "v>v", versions: v(2, "1.14.0"), scale: same, channels: flattened, saturates: asOutput},
+	schema.BuiltinOperatorDEPTH_TO_SPACE:          {takes: "v>v", versions: v(2, "2.5.0"), scale: same, channels: flattened, saturates: asOutput},
 	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
 	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {takes: "vii>v", versions: []version{{3, "2.3.0", notImage}, {2, "1.14.0", nil}}, int16: v(4, "2.12.0"), scale: same, channels: overSpace},
 

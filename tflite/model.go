@@ -72,6 +72,7 @@ type Tensor struct {
 	Shape     []int
 	Signature []int // shape with -1 for dimensions unknown at conversion, or nil
 	Variable  bool  // keeps its value from one invocation to the next
+	Channels  int   // how many values in a row are of different channels; 0: as many as the last axis has
 
 	// Data is nil for activations; a constant without elements has an empty
 	// slice. The bytes of a constant are read-only: they may be the file's own.

@@ -1,0 +1,386 @@
+package dfq
+
+import (
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// link says which channels of an op's input are those of its output: a positive factor
+// passes from one to the other, and with it noise. A channel may be in several pairs,
+// where it is repeated or becomes a part of another; one that is in none is constant, or
+// is read by nobody.
+type link struct {
+	input, output int // operands of the op
+	pairs         []channelPair
+}
+
+type channelPair struct{ in, out int }
+
+// channelLinks are the links that op's row declares; nil where no factor may pass.
+func channelLinks(op *tflite.Op) []link {
+	if spec(op).channels == nil || !commutes(op) {
+		return nil
+	}
+	return spec(op).channels(op)
+}
+
+// commutes reports whether a positive factor may pass op at all: it computes
+// with real numbers, and nothing in it is of a size of its own.
+func commutes(op *tflite.Op) bool {
+	switch {
+	case !real(op.Outputs[0]), op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1:
+		return false
+	case op.Code == schema.BuiltinOperatorPRELU:
+		return op.Inputs[1].Constant()
+	}
+	return true
+}
+
+// consecutive pairs n channels from in on with those from out on.
+func consecutive(in, out, n int) []channelPair {
+	pairs := make([]channelPair, n)
+	for c := range pairs {
+		pairs[c] = channelPair{in + c, out + c}
+	}
+	return pairs
+}
+
+// Rules for opSpec.channels. Each returns nil where the operands do not allow it.
+
+// passThrough links equal channels of all real operands: what works on each channel alone
+// and commutes with positive factors, and ADD. Operands with fewer axes are broadcast;
+// constants of ADD and SUB are scaled along (see channelScales.apply).
+func passThrough(op *tflite.Op) []link {
+	n := channelCount(op.Outputs[0])
+	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
+		if real(t) && channelCount(t) != n {
+			return nil
+		}
+	}
+	var links []link
+	for k, t := range op.Inputs {
+		for o, out := range op.Outputs {
+			if real(t) && !t.Constant() && real(out) {
+				links = append(links, link{k, o, consecutive(0, 0, n)})
+			}
+		}
+	}
+	return links
+}
+
+// overSpace is passThrough for ops with one real input whose other operands or options
+// must leave the channel axis alone.
+func overSpace(op *tflite.Op) []link {
+	in, out := op.Inputs[0], op.Outputs[0]
+	if len(in.Shape) != len(out.Shape) || len(in.Shape) < 2 || !real(in) || in.Constant() {
+		return nil
+	}
+	return passThrough(op)
+}
+
+// chosen is passThrough for ops that choose between operands, or join rows of them, none
+// of which may be a constant, which keeps its size.
+func chosen(op *tflite.Op) []link {
+	for _, t := range op.Inputs {
+		if real(t) && (t.Constant() || len(t.Shape) != len(op.Outputs[0].Shape)) {
+			return nil
+		}
+	}
+	return passThrough(op)
+}
+
+// reducedSpace is for MEAN and the like: axes must not hold the channel axis.
+func reducedSpace(op *tflite.Op) []link {
+	in := op.Inputs[0]
+	for _, a := range op.Inputs[1].Ints() {
+		if a == -1 || a == len(in.Shape)-1 {
+			return nil
+		}
+	}
+	if !op.Inputs[1].Constant() {
+		return nil
+	}
+	return passThrough(op)
+}
+
+// gated is for MUL: a factor that nothing scales leaves the other operand's scale to the
+// product.
+func gated(op *tflite.Op) []link {
+	k := 0
+	a, b, out := op.Inputs[0], op.Inputs[1], op.Outputs[0]
+	if a.Constant() || len(a.Shape) < len(b.Shape) || !b.Constant() && a.Len() < b.Len() {
+		k, a = 1, b
+	}
+	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && op.Activation() != schema.ActivationFunctionTypeRELU {
+		return nil
+	}
+	return []link{{k, 0, consecutive(0, 0, channelCount(out))}}
+}
+
+// sliced is for SLICE.
+func sliced(op *tflite.Op) []link {
+	in, out, begin := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
+	if channelCount(in) == channelCount(out) {
+		return overSpace(op)
+	}
+	if in.Constant() || len(begin) != len(in.Shape) {
+		return nil
+	}
+	return picked(op, begin[len(begin)-1], 1)
+}
+
+// strided is for STRIDED_SLICE that leaves all axes in their places.
+func strided(op *tflite.Op) []link {
+	in, begin, steps := op.Inputs[0], op.Inputs[1].Ints(), op.Inputs[3].Ints()
+	o, ok := op.Options.(*schema.StridedSliceOptionsT)
+	last := len(in.Shape) - 1
+	if !ok || o.EllipsisMask|o.NewAxisMask|o.ShrinkAxisMask != 0 || len(steps) == 0 || in.Constant() {
+		return nil
+	}
+	if channelCount(in) == channelCount(op.Outputs[0]) && (len(steps) <= last || steps[last] == 1) {
+		return overSpace(op)
+	}
+	if len(begin) <= last || len(steps) <= last {
+		return nil
+	}
+	from := begin[last]
+	switch whole := o.BeginMask&(1<<last) != 0; {
+	case whole && steps[last] < 0:
+		from = channelCount(in) - 1
+	case whole:
+		from = 0
+	case from < 0:
+		from += channelCount(in)
+	}
+	return picked(op, from, steps[last])
+}
+
+// picked links the channels of the output to every step-th of the input, from one on.
+func picked(op *tflite.Op, from, step int) []link {
+	pairs := make([]channelPair, channelCount(op.Outputs[0]))
+	for c := range pairs {
+		pairs[c] = channelPair{from + c*step, c}
+		if pairs[c].in < 0 || pairs[c].in >= channelCount(op.Inputs[0]) {
+			return nil
+		}
+	}
+	return []link{{0, 0, pairs}}
+}
+
+// gathered is for GATHER.
+func gathered(op *tflite.Op) []link {
+	in, index := op.Inputs[0], op.Inputs[1]
+	o, ok := op.Options.(*schema.GatherOptionsT)
+	switch {
+	case !ok || in.Constant():
+		return nil
+	case o.Axis != -1 && int(o.Axis) != len(in.Shape)-1:
+		return passThrough(op)
+	case !index.Constant() || len(index.Shape) != 1 || o.BatchDims != 0:
+		return nil
+	}
+	var pairs []channelPair
+	for c, i := range index.Ints() {
+		if i < 0 || i >= channelCount(in) {
+			return nil
+		}
+		pairs = append(pairs, channelPair{i, c})
+	}
+	return []link{{0, 0, pairs}}
+}
+
+// permuted is for TRANSPOSE that moves the axes of channels among themselves only:
+// the last one, or all that markShuffles found.
+func permuted(op *tflite.Op) []link {
+	in, perm := op.Inputs[0], op.Inputs[1].Ints()
+	n, first := channelCount(in), len(in.Shape)-1 // axis of the channels
+	if len(perm) != len(in.Shape) || len(perm) == 0 || in.Constant() {
+		return nil
+	}
+	for size := max(in.Shape[first], 1); size < n && first > 0; first-- {
+		size *= in.Shape[first-1]
+	}
+	strides := make([]int, len(perm)) // in the input, by axis of the output
+	for i, a := range perm {
+		if a < 0 {
+			a += len(perm)
+		}
+		if a < 0 || a >= len(perm) || (i < first) != (a < first) {
+			return nil
+		}
+		strides[i] = elements(in.Shape[a+1:])
+	}
+	pairs := make([]channelPair, n)
+	for c := range pairs {
+		from, rest := 0, c
+		for i := len(perm) - 1; i >= first; i-- {
+			size := max(op.Outputs[0].Shape[i], 1)
+			from += rest % size * strides[i]
+			rest /= size
+		}
+		pairs[c] = channelPair{from, c}
+	}
+	return []link{{0, 0, pairs}}
+}
+
+// parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
+// passThrough.
+func parted(op *tflite.Op) []link {
+	k, axes := 0, op.Inputs[len(op.Inputs)-1]
+	if op.Code == schema.BuiltinOperatorSPLIT {
+		k, axes = 1, op.Inputs[0]
+	}
+	in, axis := op.Inputs[k], axes.Ints()
+	if in.Constant() || len(axis) != 1 {
+		return nil
+	}
+	if axis[0] != -1 && axis[0] != len(in.Shape)-1 {
+		return passThrough(op)
+	}
+	var links []link
+	at := 0
+	for o, t := range op.Outputs {
+		links = append(links, link{k, o, consecutive(at, 0, channelCount(t))})
+		at += channelCount(t)
+	}
+	if at != channelCount(in) {
+		return nil
+	}
+	return links
+}
+
+// stacked is for CONCATENATION: along channels by slices, along other axes as passThrough.
+func stacked(op *tflite.Op) []link {
+	out := op.Outputs[0]
+	o, ok := op.Options.(*schema.ConcatenationOptionsT)
+	if !ok {
+		return nil
+	}
+	if int(o.Axis) != -1 && int(o.Axis) != len(out.Shape)-1 {
+		return chosen(op)
+	}
+	var links []link
+	at := 0
+	for k, t := range op.Inputs {
+		if !real(t) || t.Constant() {
+			return nil
+		}
+		if t.Len() > 0 { // channelCount takes an axis of none for one of 1
+			links = append(links, link{k, 0, consecutive(0, at, channelCount(t))})
+			at += channelCount(t)
+		}
+	}
+	if at != channelCount(out) {
+		return nil
+	}
+	return links
+}
+
+// paddedZeros is for PAD: zeros are zeros at any scale. New channels are free.
+func paddedZeros(op *tflite.Op) []link {
+	in, out, p := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
+	if len(p) != 2*len(in.Shape) || in.Constant() {
+		return nil
+	}
+	before := p[len(p)-2]
+	if before < 0 || before+channelCount(in) > channelCount(out) {
+		return nil
+	}
+	return []link{{0, 0, consecutive(0, before, channelCount(in))}}
+}
+
+// packed is for PACK and UNPACK: the axis that comes or goes is another than that of
+// channels.
+func packed(op *tflite.Op) []link {
+	var axis int
+	switch o := op.Options.(type) {
+	case *schema.PackOptionsT:
+		axis = int(o.Axis)
+	case *schema.UnpackOptionsT:
+		axis = int(o.Axis)
+	default:
+		return nil
+	}
+	rank := max(len(op.Inputs[0].Shape), len(op.Outputs[0].Shape))
+	if axis == -1 || axis == rank-1 || rank < 2 {
+		return nil
+	}
+	for _, t := range op.Inputs {
+		if t.Constant() {
+			return nil
+		}
+	}
+	return passThrough(op)
+}
+
+// flattened is for RESHAPE and its like, and for SPACE_TO_DEPTH and DEPTH_TO_SPACE, whose
+// blocks are numbered before the channels in each: the channels of the longer axis are
+// those of the shorter one over and over.
+func flattened(op *tflite.Op) []link {
+	n, m := channelCount(op.Inputs[0]), channelCount(op.Outputs[0])
+	if n%m != 0 && m%n != 0 || op.Inputs[0].Constant() {
+		return nil
+	}
+	return []link{{0, 0, repeated(n, m)}}
+}
+
+// repeated pairs n channels with m, the fewer of which are repeated.
+func repeated(n, m int) []channelPair {
+	pairs := make([]channelPair, max(n, m))
+	for c := range pairs {
+		pairs[c] = channelPair{c % n, c % m}
+	}
+	return pairs
+}
+
+// markShuffles notes that channels run along several axes where networks move them past
+// each other, so that the groups of a convolution see those of others:
+//
+//	[…, g·n] RESHAPE to […, g, n], TRANSPOSE to […, n, g], RESHAPE to […, n·g].
+func markShuffles(g *tflite.Graph) {
+	uses := g.Uses()
+	next := func(t *tflite.Tensor, code schema.BuiltinOperator) *tflite.Op {
+		if len(uses[t]) != 1 || uses[t][0].Input != 0 || uses[t][0].Op.Code != code || slices.Contains(g.Outputs, t) {
+			return nil
+		}
+		return uses[t][0].Op
+	}
+	for _, op := range g.Ops {
+		if op.Code != schema.BuiltinOperatorRESHAPE || !real(op.Inputs[0]) {
+			continue
+		}
+		n, apart := channelCount(op.Inputs[0]), op.Outputs[0]
+		move := next(apart, schema.BuiltinOperatorTRANSPOSE)
+		if move == nil {
+			continue
+		}
+		moved := move.Outputs[0]
+		join := next(moved, schema.BuiltinOperatorRESHAPE)
+		if join == nil || channelCount(join.Outputs[0]) != n || channelCount(apart) == n || n < 2 {
+			continue
+		}
+		trailing, first := 1, len(apart.Shape)
+		for first > 0 && trailing < n {
+			first--
+			trailing *= apart.Shape[first]
+		}
+		if trailing != n {
+			continue
+		}
+		apart.Channels, moved.Channels = n, n
+		if permuted(move) == nil {
+			apart.Channels, moved.Channels = 0, 0
+		}
+	}
+}
+
+// elements is how many values a shape holds.
+func elements(shape []int) int {
+	n := 1
+	for _, size := range shape {
+		n *= size
+	}
+	return n
+}
