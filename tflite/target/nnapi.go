@@ -19,6 +19,12 @@ func at(lo, hi int, r rule) rule { r.versions = [2]int{lo, hi}; return r }
 
 var rank4 = [2]int{0, 4}
 
+// The element types of values, and of operators that work on integers as well.
+const (
+	floatOr8 = f32 | f16 | i8 | u8
+	indices  = floatOr8 | i32
+)
+
 const (
 	sourceNNAPI  = "google-ai-edge/LiteRT: tflite/delegates/nnapi/nnapi_delegate.cc (Validate)"
 	sourceHeader = "Android NDK: NeuralNetworks.h, the operands of the operation"
@@ -37,13 +43,13 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorFULLY_CONNECTED:   {0, 2, at(1, 5, rule{perTensor: Warning, relations: sourceHeader})},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {2, 2, at(1, 4, rule{ranks: [2]int{4, 4}, constant: []int{0, 1}})},
 
-	schema.BuiltinOperatorADD:                {0, 1, at(1, 2, rule{ranks: rank4})},
-	schema.BuiltinOperatorMUL:                {0, 1, at(1, 3, rule{ranks: rank4, restricted: Warning, relations: sourceHeader, checks: []check{oldProduct}})},
-	schema.BuiltinOperatorSUB:                {1, 2, at(1, 3, rule{ranks: rank4})},
+	schema.BuiltinOperatorADD:                {0, 1, at(1, 2, rule{types: indices, ranks: rank4})},
+	schema.BuiltinOperatorMUL:                {0, 1, at(1, 3, rule{types: indices, ranks: rank4, restricted: Warning, relations: sourceHeader, checks: []check{oldProduct}})},
+	schema.BuiltinOperatorSUB:                {1, 2, at(1, 3, rule{types: indices, ranks: rank4})},
 	schema.BuiltinOperatorDIV:                {1, 0, at(1, 1, rule{ranks: rank4})},
-	schema.BuiltinOperatorSQUARED_DIFFERENCE: {1, 3, at(1, 2, rule{ranks: rank4})},
-	schema.BuiltinOperatorMAXIMUM:            {2, 2, at(1, 3, rule{})},
-	schema.BuiltinOperatorMINIMUM:            {2, 2, at(1, 3, rule{})},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {1, 3, at(1, 2, rule{types: indices, ranks: rank4})},
+	schema.BuiltinOperatorMAXIMUM:            {2, 2, at(1, 3, rule{types: indices})},
+	schema.BuiltinOperatorMINIMUM:            {2, 2, at(1, 3, rule{types: indices})},
 	schema.BuiltinOperatorPOW:                {2, 0, at(1, 1, rule{})},
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {0, 1, at(1, 2, rule{ranks: [2]int{4, 4}, checks: []check{poolArea(256).as(Warning)}})},
@@ -54,15 +60,15 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorREDUCE_MAX:      {2, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorREDUCE_MIN:      {2, 2, at(1, 2, rule{})},
 
-	schema.BuiltinOperatorRELU:             {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
-	schema.BuiltinOperatorRELU6:            {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {0, 1, at(1, 2, rule{same: Warning, relations: sourceHeader})},
-	schema.BuiltinOperatorLOGISTIC:         {0, 1, at(1, 2, rule{})},
-	schema.BuiltinOperatorTANH:             {0, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorRELU:             {0, 1, at(1, 2, rule{ranks: rank4, same: Warning, relations: sourceHeader})},
+	schema.BuiltinOperatorRELU6:            {0, 1, at(1, 2, rule{ranks: rank4, same: Warning, relations: sourceHeader})},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {0, 1, at(1, 2, rule{ranks: rank4, same: Warning, relations: sourceHeader})},
+	schema.BuiltinOperatorLOGISTIC:         {0, 1, at(1, 2, rule{ranks: rank4})},
+	schema.BuiltinOperatorTANH:             {0, 2, at(1, 2, rule{ranks: rank4})},
 	schema.BuiltinOperatorHARD_SWISH:       {0, 1, rule{}},
 	schema.BuiltinOperatorSOFTMAX:          {0, 1, at(1, 2, rule{ranks: rank4})},
 	schema.BuiltinOperatorLOG_SOFTMAX:      {2, 0, at(1, 1, rule{})},
-	schema.BuiltinOperatorL2_NORMALIZATION: {0, 2, at(1, 2, rule{fused: actNone})},
+	schema.BuiltinOperatorL2_NORMALIZATION: {0, 2, at(1, 2, rule{ranks: rank4, fused: actNone})},
 	schema.BuiltinOperatorLEAKY_RELU:       {2, 2, at(1, 1, rule{})},
 	schema.BuiltinOperatorPRELU:            {2, 2, at(1, 1, rule{})},
 	schema.BuiltinOperatorELU:              {3, 0, at(1, 1, rule{})},
@@ -72,26 +78,26 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorSQRT:             {2, 0, at(1, 1, rule{})},
 	schema.BuiltinOperatorRSQRT:            {2, 0, at(1, 2, rule{})},
 	schema.BuiltinOperatorSIN:              {2, 0, at(1, 1, rule{})},
-	schema.BuiltinOperatorNEG:              {2, 0, at(1, 2, rule{})},
+	schema.BuiltinOperatorNEG:              {2, 0, at(1, 2, rule{types: indices})},
 	schema.BuiltinOperatorFLOOR:            {0, 0, at(1, 1, rule{})},
 
 	schema.BuiltinOperatorCONCATENATION:           {0, 1, at(1, 2, rule{ranks: rank4, fused: actNone})},
-	schema.BuiltinOperatorPACK:                    {3, 3, at(1, 2, rule{checks: []check{innerAxis}})},
+	schema.BuiltinOperatorPACK:                    {3, 3, at(1, 2, rule{types: f32 | i8, checks: []check{innerAxis}})},
 	schema.BuiltinOperatorUNPACK:                  {3, 3, at(1, 2, rule{ranks: rank4, checks: []check{innerAxis}})},
-	schema.BuiltinOperatorSPLIT:                   {2, 3, at(1, 3, rule{constant: []int{0}})},
-	schema.BuiltinOperatorSPLIT_V:                 {3, 3, at(1, 2, rule{constant: []int{1, 2}})},
+	schema.BuiltinOperatorSPLIT:                   {2, 3, at(1, 3, rule{types: indices, constant: []int{0}})},
+	schema.BuiltinOperatorSPLIT_V:                 {3, 3, at(1, 2, rule{types: indices, constant: []int{1, 2}})},
 	schema.BuiltinOperatorPAD:                     {1, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorPADV2:                   {2, 2, at(1, 2, rule{})},
 	schema.BuiltinOperatorRESHAPE:                 {0, 1, at(1, 1, rule{ranks: rank4, constant: []int{1}})},
-	schema.BuiltinOperatorSQUEEZE:                 {1, 3, at(1, 1, rule{})},
-	schema.BuiltinOperatorEXPAND_DIMS:             {2, 2, at(1, 1, rule{constant: []int{1}})},
+	schema.BuiltinOperatorSQUEEZE:                 {1, 3, at(1, 1, rule{ranks: rank4})},
+	schema.BuiltinOperatorEXPAND_DIMS:             {2, 2, at(1, 1, rule{types: indices, constant: []int{1}})},
 	schema.BuiltinOperatorTRANSPOSE:               {1, 1, at(1, 2, rule{constant: []int{1}})},
-	schema.BuiltinOperatorSLICE:                   {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorSTRIDED_SLICE:           {1, 1, at(1, 2, rule{})},
-	schema.BuiltinOperatorGATHER:                  {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorTILE:                    {2, 2, at(1, 1, rule{})},
-	schema.BuiltinOperatorFILL:                    {3, 0, at(1, 1, rule{constant: []int{0}})},
-	schema.BuiltinOperatorSELECT:                  {2, 2, at(1, 2, rule{})},
+	schema.BuiltinOperatorSLICE:                   {2, 2, at(1, 2, rule{types: indices})},
+	schema.BuiltinOperatorSTRIDED_SLICE:           {1, 1, at(1, 2, rule{ranks: rank4})},
+	schema.BuiltinOperatorGATHER:                  {2, 2, at(1, 2, rule{types: indices, checks: []check{indexVector}})},
+	schema.BuiltinOperatorTILE:                    {2, 2, at(1, 1, rule{types: indices})},
+	schema.BuiltinOperatorFILL:                    {3, 0, at(1, 1, rule{types: indices, constant: []int{0}})},
+	schema.BuiltinOperatorSELECT:                  {2, 2, at(1, 2, rule{types: indices})},
 	schema.BuiltinOperatorRESIZE_BILINEAR:         {0, 2, at(1, 3, rule{ranks: [2]int{4, 4}, constant: []int{1}})},
 	schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR: {2, 2, at(1, 3, rule{ranks: [2]int{4, 4}, constant: []int{1}})},
 	schema.BuiltinOperatorSPACE_TO_DEPTH:          {0, 1, at(1, 2, rule{})},
@@ -99,16 +105,16 @@ var drivers = map[schema.BuiltinOperator]driver{
 	schema.BuiltinOperatorSPACE_TO_BATCH_ND:       {1, 1, at(1, 2, rule{})},
 	schema.BuiltinOperatorBATCH_TO_SPACE_ND:       {1, 1, at(1, 2, rule{constant: []int{2}, checks: []check{noCrops}})},
 
-	schema.BuiltinOperatorARG_MAX:       {2, 2, at(1, 2, rule{checks: []check{int32Index}})},
-	schema.BuiltinOperatorARG_MIN:       {2, 2, at(1, 2, rule{checks: []check{int32Index}})},
-	schema.BuiltinOperatorTOPK_V2:       {2, 2, at(1, 2, rule{constant: []int{1}})},
-	schema.BuiltinOperatorEQUAL:         {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorNOT_EQUAL:     {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorGREATER:       {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorGREATER_EQUAL: {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorLESS:          {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorLESS_EQUAL:    {2, 2, at(1, 2, rule{})},
-	schema.BuiltinOperatorCAST:          {2, 3, at(1, 1, rule{})},
+	schema.BuiltinOperatorARG_MAX:       {2, 2, at(1, 2, rule{types: indices, checks: []check{int32Index}})},
+	schema.BuiltinOperatorARG_MIN:       {2, 2, at(1, 2, rule{types: indices, checks: []check{int32Index}})},
+	schema.BuiltinOperatorTOPK_V2:       {2, 2, at(1, 2, rule{types: indices, constant: []int{1}})},
+	schema.BuiltinOperatorEQUAL:         {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorNOT_EQUAL:     {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorGREATER:       {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorGREATER_EQUAL: {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorLESS:          {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorLESS_EQUAL:    {2, 2, at(1, 2, rule{types: indices | flag})},
+	schema.BuiltinOperatorCAST:          {2, 3, at(1, 1, rule{types: indices})},
 	schema.BuiltinOperatorQUANTIZE:      {2, 3, at(1, 2, rule{})},
 	schema.BuiltinOperatorDEQUANTIZE:    {0, 3, at(1, 2, rule{})},
 }
@@ -124,19 +130,25 @@ func nnapi(level int) *target {
 		rules:         map[schema.BuiltinOperator]rule{},
 		missing:       Error,
 		missingAdvice: "the CPU runs it; replace it where speed matters",
-		all:           rule{types: f32 | f16 | i8 | u8 | i32 | flag, checks: []check{normalScales}},
+		all:           rule{types: floatOr8, checks: []check{normalScales}},
 	}
 	for code, d := range drivers {
 		if level < d.since {
 			continue
 		}
-		r := d.rule
+		r := d.rule.over(t.all)
 		switch {
 		case d.int8 == 0:
-			r.types = f32 | f16 | i32
+			r.types &^= i8 | u8
 		case level < d.int8:
-			r.types = f32 | f16 | i32 | u8
+			r.types &^= i8
 			r.quantized = fmt.Sprintf("NNAPI 1.%d takes it, see --target nnapi-1.%[1]d; for this one use the float model", d.int8)
+		}
+		switch code {
+		case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorSQUARED_DIFFERENCE:
+			if level < 3 {
+				r.types &^= i32
+			}
 		}
 		if r.checks = append(levelChecks(code, level), r.checks...); level < 2 {
 			r.perTensor, r.restricted = Error, Error
@@ -197,6 +209,18 @@ var namedSqueeze = check{
 	fault: func(o *operation) fault {
 		if p, ok := o.Options.(*schema.SqueezeOptionsT); ok && len(p.SqueezeDims) == 0 {
 			return faultf(nil, "it does not say which dimensions go")
+		}
+		return fault{}
+	},
+}
+
+// indexVector: GATHER picks by a tensor of 32-bit numbers, not by a single one.
+var indexVector = check{
+	name:   "positions",
+	advice: "gather by an INT32 vector of one position and reshape, or use STRIDED_SLICE",
+	fault: func(o *operation) fault {
+		if t := o.input(1); t != nil && (t.Type != schema.TensorTypeINT32 || len(t.Shape) == 0) {
+			return faultf(t, "positions are %s with %d dimensions, taken is INT32 with at least one", t.Type, len(t.Shape))
 		}
 		return fault{}
 	},

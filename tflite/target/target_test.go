@@ -63,6 +63,8 @@ var rules = []struct {
 	{"xnnpack", "same scale", target.Warning, rescaled(reshaped()), reshaped()},
 	{"xnnpack", "inputs", target.Note, concat(6), concat(5)},
 	{"xnnpack", "stride", target.Note, pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 3, schema.PaddingVALID), pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 3, 3, schema.PaddingVALID)},
+	{"xnnpack", "slice size", target.Note, rest(-1), rest(2)},
+	{"xnnpack", "operator", target.Note, unary(schema.BuiltinOperatorSQUEEZE, 1, nil, 4), op(schema.BuiltinOperatorEXPAND_DIMS, 1, nil, q8(1, 4), q8(4), scalar(0))},
 	{"xnnpack", "slice mask", target.Note, sliced(schema.StridedSliceOptionsT{ShrinkAxisMask: 1}, 1), sliced(schema.StridedSliceOptionsT{BeginMask: 1}, 1)},
 	{"xnnpack", "slice step", target.Note, sliced(schema.StridedSliceOptionsT{}, 2), sliced(schema.StridedSliceOptionsT{}, 1)},
 	{"xnnpack", "fused activation", target.Note, fused(conv(8, 8, 3, 4, 3, 1, 1), 4), fused(conv(8, 8, 3, 4, 3, 1, 1), 3)},
@@ -95,6 +97,10 @@ var rules = []struct {
 	{"nnapi-1.3", "crops", target.Error, cropped(1), cropped(0)},
 	{"nnapi-1.3", "constant operand", target.Error, change(reshaped(), computed(1)), reshaped()},
 	{"nnapi-1.3", "rank", target.Error, add([]int{1, 2, 3, 4, 5}, []int{1}), add([]int{1, 2, 3, 4}, []int{1})},
+	{"nnapi-1.3", "rank", target.Error, unary(schema.BuiltinOperatorLOGISTIC, 2, nil, 1, 2, 3, 4, 5), unary(schema.BuiltinOperatorLOGISTIC, 2, nil, 2, 3, 4, 5)},
+	{"nnapi-1.3", "positions", target.Error, op(schema.BuiltinOperatorGATHER, 2, &schema.GatherOptionsT{Axis: 1}, q8(2), q8(2, 3), scalar(1)), op(schema.BuiltinOperatorGATHER, 2, &schema.GatherOptionsT{Axis: 1}, q8(2, 1), q8(2, 3), list(1))},
+	{"nnapi-1.3", "type", target.Error, typed(reshaped(), schema.TensorTypeINT32), reshaped()},
+	{"nnapi-1.3", "type", target.Error, typed(packed(1), schema.TensorTypeUINT8), packed(1)},
 	{"nnapi-1.3", "bias", target.Error, conv(8, 8, 3, 4, 3, 1, 1, noBias), conv(8, 8, 3, 4, 3, 1, 1)},
 
 	{"edgetpu", "operator", target.Error, unary(schema.BuiltinOperatorHARD_SWISH, 1, nil, 4), unary(schema.BuiltinOperatorRELU, 2, nil, 4)},
@@ -135,7 +141,12 @@ var rules = []struct {
 
 	{"mediatek", "operator", target.Error, unary(schema.BuiltinOperatorRELU6, 2, nil, 4), unary(schema.BuiltinOperatorRELU, 2, nil, 4)},
 	{"mediatek", "fused activation", target.Error, fused(concat(2), 1), concat(2)},
+	{"mediatek", "fused activation", target.Error, fused(upscaled(), 1), upscaled()},
+	{"mediatek", "type", target.Error, between(schema.BuiltinOperatorQUANTIZE, schema.TensorTypeINT32, schema.TensorTypeINT8), between(schema.BuiltinOperatorQUANTIZE, schema.TensorTypeFLOAT32, schema.TensorTypeINT8)},
+	{"hexagon-htp", "type", target.Error, between(schema.BuiltinOperatorDEQUANTIZE, schema.TensorTypeINT8, schema.TensorTypeINT32), between(schema.BuiltinOperatorDEQUANTIZE, schema.TensorTypeINT8, schema.TensorTypeFLOAT32)},
 
+	{"tflm", "type", target.Error, typed(resize(4, 4, 8, 8, false, false), schema.TensorTypeINT16), resize(4, 4, 8, 8, false, false)},
+	{"tflm", "type", target.Error, indexOf(schema.TensorTypeINT64), indexOf(schema.TensorTypeINT32)},
 	{"tflm", "operator", target.Error, unary(schema.BuiltinOperatorTILE, 3, nil, 4), unary(schema.BuiltinOperatorELU, 1, nil, 4)},
 	{"tflm", "type", target.Error, unary(schema.BuiltinOperatorEXP, 2, nil, 4), unary(schema.BuiltinOperatorRSQRT, 2, nil, 4)},
 	{"tflm", "hybrid", target.Error, typed(dense(1, 4, 3), schema.TensorTypeFLOAT32), dense(1, 4, 3)},
@@ -296,10 +307,31 @@ func fused(o *tflite.Op, act schema.ActivationFunctionType) *tflite.Op {
 		p.FusedActivationFunction = act
 	case *schema.ConcatenationOptionsT:
 		p.FusedActivationFunction = act
+	case *schema.TransposeConvOptionsT:
+		p.FusedActivationFunction = act
 	default:
 		panic("no fused activation")
 	}
 	return o
+}
+
+// upscaled is a TRANSPOSE_CONV.
+func upscaled() *tflite.Op {
+	weights, bias := q8(4, 2, 2, 3), q8(4)
+	weights.Data, bias.Type, bias.Data = make([]byte, weights.Len()), schema.TensorTypeINT32, make([]byte, 4*bias.Len())
+	return op(schema.BuiltinOperatorTRANSPOSE_CONV, 3, &schema.TransposeConvOptionsT{StrideW: 2, StrideH: 2}, q8(1, 8, 8, 4), list(1, 8, 8, 4), weights, q8(1, 4, 4, 3), bias)
+}
+
+// between is an op from one element type to another.
+func between(code schema.BuiltinOperator, from, to schema.TensorType) *tflite.Op {
+	in, out := q8(4), q8(4)
+	in.Type, out.Type = from, to
+	return op(code, 2, nil, out, in)
+}
+
+// rest is a SLICE that takes so many.
+func rest(size int) *tflite.Op {
+	return op(schema.BuiltinOperatorSLICE, 2, nil, q8(2), q8(4), list(2), list(size))
 }
 
 // sum is an ADD with the scales of its inputs and its output.

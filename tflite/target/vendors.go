@@ -19,6 +19,13 @@ func with(rules, more map[schema.BuiltinOperator]rule) map[schema.BuiltinOperato
 	return rules
 }
 
+// fromFloat and toFloat are the ops between float inputs or outputs and what is
+// computed, which the plugins hand to the NPU like any other.
+var (
+	fromFloat = rule{types: f32 | f16 | i8 | u8 | i16, outputs: i8 | u8 | i16}
+	toFloat   = rule{types: i8 | u8 | i16, outputs: f32 | f16}
+)
+
 // hexagon is the HTP of Qualcomm's Hexagon NPUs, through LiteRT's compiler
 // plugin for QNN. The plugin takes the operators; the QNN back end decides on
 // each op once more, by rules that are not public in whole.
@@ -39,7 +46,7 @@ var hexagon = &target{
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorARG_MAX, schema.BuiltinOperatorARG_MIN,
 		schema.BuiltinOperatorBATCH_MATMUL, schema.BuiltinOperatorBROADCAST_TO,
 		schema.BuiltinOperatorCAST, schema.BuiltinOperatorCEIL, schema.BuiltinOperatorCONV_3D, schema.BuiltinOperatorCOS,
-		schema.BuiltinOperatorCUMSUM, schema.BuiltinOperatorDEPTH_TO_SPACE, schema.BuiltinOperatorDEQUANTIZE,
+		schema.BuiltinOperatorCUMSUM, schema.BuiltinOperatorDEPTH_TO_SPACE,
 		schema.BuiltinOperatorDIV, schema.BuiltinOperatorDYNAMIC_UPDATE_SLICE, schema.BuiltinOperatorELU,
 		schema.BuiltinOperatorEMBEDDING_LOOKUP, schema.BuiltinOperatorEQUAL, schema.BuiltinOperatorEXP,
 		schema.BuiltinOperatorFLOOR, schema.BuiltinOperatorFLOOR_DIV, schema.BuiltinOperatorGATHER_ND,
@@ -51,7 +58,7 @@ var hexagon = &target{
 		schema.BuiltinOperatorMAXIMUM, schema.BuiltinOperatorMEAN, schema.BuiltinOperatorMINIMUM,
 		schema.BuiltinOperatorNEG, schema.BuiltinOperatorNOT_EQUAL, schema.BuiltinOperatorONE_HOT,
 		schema.BuiltinOperatorPACK, schema.BuiltinOperatorPOW, schema.BuiltinOperatorPRELU,
-		schema.BuiltinOperatorQUANTIZE, schema.BuiltinOperatorREDUCE_ALL, schema.BuiltinOperatorREDUCE_ANY,
+		schema.BuiltinOperatorREDUCE_ALL, schema.BuiltinOperatorREDUCE_ANY,
 		schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorREDUCE_MIN, schema.BuiltinOperatorRELU_0_TO_1,
 		schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR,
 		schema.BuiltinOperatorROUND, schema.BuiltinOperatorRSQRT, schema.BuiltinOperatorSCATTER_ND,
@@ -75,6 +82,8 @@ var hexagon = &target{
 		schema.BuiltinOperatorRELU6:             {clamped: true, source: sourceReluMinMax},
 		schema.BuiltinOperatorRELU_N1_TO_1:      {clamped: true, source: sourceReluMinMax},
 
+		schema.BuiltinOperatorQUANTIZE:          fromFloat,
+		schema.BuiltinOperatorDEQUANTIZE:        toFloat,
 		schema.BuiltinOperatorFLOOR_MOD:         {types: i32},
 		schema.BuiltinOperatorGATHER:            {checks: []check{noBatchDims}},
 		schema.BuiltinOperatorPAD:               {constant: []int{1}},
@@ -123,20 +132,23 @@ var mediatek = &target{
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorADD, schema.BuiltinOperatorAVERAGE_POOL_2D,
 		schema.BuiltinOperatorBATCH_MATMUL, schema.BuiltinOperatorCAST, schema.BuiltinOperatorCONV_2D,
-		schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorDEQUANTIZE, schema.BuiltinOperatorDIV,
+		schema.BuiltinOperatorDEPTHWISE_CONV_2D, schema.BuiltinOperatorDIV,
 		schema.BuiltinOperatorFULLY_CONNECTED, schema.BuiltinOperatorGELU, schema.BuiltinOperatorGREATER,
 		schema.BuiltinOperatorHARD_SWISH, schema.BuiltinOperatorL2_NORMALIZATION, schema.BuiltinOperatorLEAKY_RELU,
 		schema.BuiltinOperatorLESS, schema.BuiltinOperatorLOGISTIC, schema.BuiltinOperatorMAXIMUM,
 		schema.BuiltinOperatorMAX_POOL_2D, schema.BuiltinOperatorMEAN, schema.BuiltinOperatorMINIMUM,
 		schema.BuiltinOperatorMUL, schema.BuiltinOperatorPAD, schema.BuiltinOperatorPADV2, schema.BuiltinOperatorPRELU,
-		schema.BuiltinOperatorQUANTIZE, schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorRELU,
+		schema.BuiltinOperatorREDUCE_MAX, schema.BuiltinOperatorRELU,
 		schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorRESIZE_BILINEAR, schema.BuiltinOperatorRESIZE_NEAREST_NEIGHBOR,
 		schema.BuiltinOperatorRSQRT, schema.BuiltinOperatorSLICE, schema.BuiltinOperatorSOFTMAX,
 		schema.BuiltinOperatorSPLIT, schema.BuiltinOperatorSQRT, schema.BuiltinOperatorSQUARED_DIFFERENCE,
 		schema.BuiltinOperatorSUB, schema.BuiltinOperatorSUM, schema.BuiltinOperatorTANH,
-		schema.BuiltinOperatorTRANSPOSE, schema.BuiltinOperatorTRANSPOSE_CONV,
+		schema.BuiltinOperatorTRANSPOSE,
 	), map[schema.BuiltinOperator]rule{
-		schema.BuiltinOperatorCONCATENATION: {fused: actNone},
-		schema.BuiltinOperatorSTRIDED_SLICE: {checks: []check{sliceMasks(true, false)}},
+		schema.BuiltinOperatorQUANTIZE:       fromFloat,
+		schema.BuiltinOperatorDEQUANTIZE:     toFloat,
+		schema.BuiltinOperatorCONCATENATION:  {fused: actNone},
+		schema.BuiltinOperatorTRANSPOSE_CONV: {fused: actNone}, // the plugin drops it
+		schema.BuiltinOperatorSTRIDED_SLICE:  {checks: []check{sliceMasks(true, false)}},
 	}),
 }

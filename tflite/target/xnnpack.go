@@ -55,7 +55,8 @@ var xnnpack = &target{
 		schema.BuiltinOperatorPAD:             {constant: []int{1}},
 		schema.BuiltinOperatorRESHAPE:         {constant: []int{1}, checks: []check{sameScale.as(Warning)}},
 		schema.BuiltinOperatorRESIZE_BILINEAR: {ranks: [2]int{4, 4}, constant: []int{1}},
-		schema.BuiltinOperatorSLICE:           {constant: []int{1, 2}},
+		schema.BuiltinOperatorSLICE:           {constant: []int{1, 2}, checks: []check{statedSizes.as(Note)}},
+		schema.BuiltinOperatorEXPAND_DIMS:     {constant: []int{1}},
 		schema.BuiltinOperatorSTRIDED_SLICE:   {constant: []int{1, 2, 3}, checks: []check{sliceMasks(false, false).as(Note), unitSteps.as(Note)}},
 		schema.BuiltinOperatorTRANSPOSE:       {constant: []int{1}},
 		schema.BuiltinOperatorDEPTH_TO_SPACE:  {},
@@ -101,6 +102,21 @@ var sameScale = check{
 	name:   "same scale",
 	advice: "give them one scale and zero point, or put a QUANTIZE between",
 	fault:  (*operation).sameScale,
+}
+
+// statedSizes: SLICE says how much it takes, not just the rest.
+var statedSizes = check{
+	name:   "slice size",
+	advice: "state the sizes",
+	fault: func(o *operation) fault {
+		sizes, _ := o.ints(2)
+		for i, n := range sizes {
+			if n < 1 {
+				return faultf(nil, "size %d along dimension %d", n, i)
+			}
+		}
+		return fault{}
+	},
 }
 
 // poolSteps: a pooling window is at least as large as its stride.
