@@ -32,7 +32,7 @@ func absorbBias(j *job) error {
 			continue
 		}
 		x := op.Outputs[0]
-		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !slices.ContainsFunc(rectifiers, func(a schema.ActivationFunctionType) bool { return a == op.Activation() }) {
+		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !rectified(op) {
 			continue
 		}
 		readers, ok := j.unpaddedReaders(x, uses)
@@ -57,8 +57,6 @@ func absorbBias(j *job) error {
 	}
 	return nil
 }
-
-var rectifiers = []schema.ActivationFunctionType{schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6}
 
 // unpaddedReaders lists the weighted ops that read x, if no other op does and
 // none pads it.

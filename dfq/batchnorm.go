@@ -144,7 +144,7 @@ func openFilter(op *tflite.Op) *filter {
 	return f
 }
 
-// links are a graph's edges. Each step of the pass looks them up once.
+// links are a graph's edges. Each step of a pass looks them up once.
 type links struct {
 	graph     *tflite.Graph
 	producers map[*tflite.Tensor]*tflite.Op
@@ -153,13 +153,20 @@ type links struct {
 
 func linksOf(g *tflite.Graph) *links { return &links{g, g.Producers(), g.Uses()} }
 
-// alone returns the op that writes t, if it has no activation and t one reader.
-func (l *links) alone(t *tflite.Tensor) *tflite.Op {
-	op := l.producers[t]
-	if op == nil || op.Activation() != schema.ActivationFunctionTypeNONE || len(l.uses[t]) != 1 || slices.Contains(l.graph.Outputs, t) {
+// maker returns the op that writes t, if nothing but one reader sees t.
+func (l *links) maker(t *tflite.Tensor) *tflite.Op {
+	if len(l.uses[t]) != 1 || slices.Contains(l.graph.Outputs, t) {
 		return nil
 	}
-	return op
+	return l.producers[t]
+}
+
+// alone is maker for ops without activation.
+func (l *links) alone(t *tflite.Tensor) *tflite.Op {
+	if op := l.maker(t); op != nil && !fusedActivation(op) {
+		return op
+	}
+	return nil
 }
 
 // drop takes ops out of a graph.
@@ -187,11 +194,6 @@ func foldBehind(g *tflite.Graph) {
 		folded[op] = true
 	}
 	drop(g, folded)
-}
-
-// takesActivation reports whether op, which has no activation, can have this one.
-func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
-	return act == schema.ActivationFunctionTypeNONE || fusable[op.Code] && tflite.FusedActivation(op.Options) != nil
 }
 
 // scaleOutputs makes op compute what l makes of its output. It does nothing and

@@ -12,61 +12,39 @@ import (
 // that cut nothing any more. An int8 tensor then need not spend half its range
 // on values that are cut away next.
 func fuseActivations(j *job) error {
-	g := j.graph
-	producers, uses := g.Producers(), g.Uses()
-	var ops []*tflite.Op
-	for _, op := range g.Ops {
-		act, ok := standalone[op.Code]
-		if !ok || !real(op.Inputs[0]) {
-			ops = append(ops, op)
+	links, fused := linksOf(j.graph), map[*tflite.Op]bool{}
+	for _, op := range j.graph.Ops {
+		act := spec(op).activation
+		if act == schema.ActivationFunctionTypeNONE || !real(op.Inputs[0]) {
 			continue
 		}
-		in := op.Inputs[0]
-		before := producers[in]
-		if before == nil || !fusable[before.Code] || tflite.FusedActivation(before.Options) == nil ||
-			len(uses[in]) != 1 || slices.Contains(g.Outputs, in) {
-			ops = append(ops, op)
+		before := links.maker(op.Inputs[0])
+		if before == nil || !takesActivation(before, act) {
 			continue
 		}
 		both, ok := composed(before.Activation(), act)
 		if !ok {
-			ops = append(ops, op)
 			continue
 		}
 		before.Options = withActivation(before.Options, both)
 		before.Outputs[0] = op.Outputs[0]
-		producers[op.Outputs[0]] = before
-		j.report.Fused++
+		links.producers[op.Outputs[0]] = before
+		fused[op] = true
 	}
-	g.Ops = ops
+	drop(j.graph, fused)
+	j.report.Fused = len(fused)
 	return nil
 }
 
-// standalone are the ops that are an activation.
-var standalone = map[schema.BuiltinOperator]schema.ActivationFunctionType{
-	schema.BuiltinOperatorRELU:         schema.ActivationFunctionTypeRELU,
-	schema.BuiltinOperatorRELU6:        schema.ActivationFunctionTypeRELU6,
-	schema.BuiltinOperatorRELU_N1_TO_1: schema.ActivationFunctionTypeRELU_N1_TO_1,
+// takesActivation reports whether op can have a fused activation, in float and in int8.
+func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
+	return act == schema.ActivationFunctionTypeNONE || spec(op).fuses && tflite.FusedActivation(op.Options) != nil
 }
 
 // standaloneOf is the op that computes an activation, if there is one.
 func standaloneOf(act schema.ActivationFunctionType) (schema.BuiltinOperator, bool) {
-	for code, a := range standalone {
-		if a == act {
-			return code, true
-		}
-	}
-	return 0, false
-}
-
-// fusable are the ops whose int8 kernels all know a fused activation.
-var fusable = map[schema.BuiltinOperator]bool{
-	schema.BuiltinOperatorCONV_2D:           true,
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: true,
-	schema.BuiltinOperatorFULLY_CONNECTED:   true,
-	schema.BuiltinOperatorADD:               true,
-	schema.BuiltinOperatorSUB:               true,
-	schema.BuiltinOperatorMUL:               true,
+	code := slices.IndexFunc(ops[:], func(s opSpec) bool { return s.activation == act })
+	return schema.BuiltinOperator(code), act != schema.ActivationFunctionTypeNONE && code >= 0
 }
 
 // composed is the activation that equals first, then second, if there is one.

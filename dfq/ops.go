@@ -49,6 +49,9 @@ type opSpec struct {
 	// stays the same, to less than a step. nil: there is none.
 	saturates func(s *saturated, op *tflite.Op, k int) Range
 
+	fuses      bool                          // all its int8 kernels know a fused activation
+	activation schema.ActivationFunctionType // the fused one that the op is by itself; NONE: none
+
 	// stays says why an op stays float although kernels with int8 tensors exist.
 	stays string
 }
@@ -121,15 +124,15 @@ func v(number int, runtime string) []version { return []version{{number: number,
 // own checks. Where an int16 kernel came without a version of its own, the
 // runtime is one that surely has it.
 var ops = [...]opSpec{
-	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, int16: []version{{6, "2.10.0", grouped}, {4, "2.3.0", nil}}, filter: conv},
-	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), int16: v(5, "2.3.0"), filter: depthwise},
-	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, int16: v(7, "2.3.0"), filter: dense},
+	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, int16: []version{{6, "2.10.0", grouped}, {4, "2.3.0", nil}}, filter: conv, fuses: true},
+	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), int16: v(5, "2.3.0"), filter: depthwise, fuses: true},
+	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, int16: v(7, "2.3.0"), filter: dense, fuses: true},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1)},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1)},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1), fuses: true},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1), fuses: true},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
 
@@ -141,9 +144,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), int16: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1))},
-	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6)},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1)},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1)), activation: schema.ActivationFunctionTypeRELU},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6), activation: schema.ActivationFunctionTypeRELU6},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1},
 	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1)},
 	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough},
 	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},

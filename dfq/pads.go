@@ -34,11 +34,7 @@ func rectified(op *tflite.Op) bool {
 	if op == nil {
 		return false
 	}
-	act := op.Activation()
-	if a, ok := standalone[op.Code]; ok {
-		act = a
-	}
-	lo, _ := tflite.Clamp(act)
+	lo, _ := clampOf(op)
 	return lo == 0
 }
 

@@ -324,18 +324,12 @@ func (j *job) joinOperands(g *groups, op *tflite.Op, uses map[*tflite.Tensor][]t
 		case apart[t]:
 		case len(inputs) > 1 && len(uses[t]) > 1 && in.hi-in.lo < (out.hi-out.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
 			// Other readers would lose a bit or more to this op's other inputs.
-		case len(inputs) == 1 && g.find(t).fixed == nil && clamps(op) && out.hi-out.lo < (in.hi-in.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
+		case len(inputs) == 1 && g.find(t).fixed == nil && spec(op).activation != schema.ActivationFunctionTypeNONE && out.hi-out.lo < (in.hi-in.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
 			// What is behind would lose a bit or more to what is cut off here.
 		default:
 			g.join(outputs[0], t)
 		}
 	}
-}
-
-// clamps reports whether op only cuts off values.
-func clamps(op *tflite.Op) bool {
-	_, ok := standalone[op.Code]
-	return ok
 }
 
 // widenForKernels raises output scales to what the kernels can express.

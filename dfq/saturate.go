@@ -120,7 +120,7 @@ func factor(s *saturated, op *tflite.Op, k int) Range {
 		return gatedBySigmoid(s, op, k)
 	}
 	out, r := s.output(op), Range{}
-	lo, hi := clampOf(op)
+	lo, hi := tflite.Clamp(op.Activation())
 	out.Lo, out.Hi = math.Min(0, math.Max(out.Lo, lo)), math.Max(0, math.Min(out.Hi, hi))
 	for _, c := range by.Floats() {
 		a, b := out.Lo/float64(c), out.Hi/float64(c) // by 0 infinite, or NaN
@@ -174,7 +174,7 @@ func (s *saturated) output(op *tflite.Op) Range {
 func summand(sign float64) func(*saturated, *tflite.Op, int) Range {
 	return func(s *saturated, op *tflite.Op, k int) Range {
 		out := s.output(op)
-		lo, hi := clampOf(op)
+		lo, hi := tflite.Clamp(op.Activation())
 		out.Lo, out.Hi = math.Max(out.Lo, lo), math.Min(out.Hi, hi)
 		other := s.groups.find(op.Inputs[1-k])
 		if other == nil {

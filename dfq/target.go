@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -91,11 +92,7 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 // clampOf is the interval that op's activation, fused or the op itself, lets
 // through.
 func clampOf(op *tflite.Op) (lo, hi float64) {
-	act := op.Activation()
-	if alone, ok := standalone[op.Code]; ok {
-		act = alone
-	}
-	return tflite.Clamp(act)
+	return tflite.Clamp(cmp.Or(spec(op).activation, op.Activation()))
 }
 
 // fitTarget writes what the target takes where the same can be said in another
