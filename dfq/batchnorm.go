@@ -129,11 +129,6 @@ func finiteConstant(t *tflite.Tensor) bool {
 	return real(t) && t.Constant() && len(t.Data) == 4*t.Len() && !slices.ContainsFunc(t.Floats(), notFinite)
 }
 
-// int8Activation reports whether int8 kernels know a fused activation.
-func int8Activation(a schema.ActivationFunctionType) bool {
-	return a != schema.ActivationFunctionTypeTANH && a != schema.ActivationFunctionTypeSIGN_BIT
-}
-
 // openFilter returns where op's weights are if they can be changed; nil if op
 // has none, or none that fit.
 func openFilter(op *tflite.Op) *filter {

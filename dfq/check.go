@@ -43,29 +43,36 @@ func (e *UnsupportedError) Error() string {
 // error, or, where the options allow it, stay float.
 func checkSupport(j *job) error {
 	j.float = map[*tflite.Op]string{}
-	var unsupported []UnsupportedOp
 	touched := false
-	written := writtenTensors(j.graph)
+	producers := j.graph.Producers()
 	j.unseen = behindUnknown(j.model, j.opts.Interpreter == nil)
 	for _, op := range j.graph.Ops {
 		touched = touched || touchesReal(op)
-		reason := j.whyFloat(op, written)
+		reason := j.whyFloat(op, producers)
 		if reason == "" && touchesReal(op) {
 			reason = j.readsUnseen(op)
 		}
-		if reason == "" {
-			continue
+		if reason != "" {
+			j.keepFloat(op, reason)
 		}
-		j.float[op] = reason
-		unsupported = append(unsupported, UnsupportedOp{j.index[op], opName(op), outputName(op), reason})
 	}
 	if !touched {
 		return errNothing
 	}
-	if len(unsupported) > 0 && !j.opts.AllowFloat {
-		return &UnsupportedError{elementType(j.grid()).String(), unsupported}
+	return j.refuseFloat()
+}
+
+// keepFloat leaves op in float.
+func (j *job) keepFloat(op *tflite.Op, why string) {
+	j.float[op] = why
+	j.report.Float = append(j.report.Float, UnsupportedOp{j.index[op], opName(op), outputName(op), why})
+}
+
+// refuseFloat is the error that ops stay float, where the options do not allow it.
+func (j *job) refuseFloat() error {
+	if len(j.report.Float) > 0 && !j.opts.AllowFloat {
+		return &UnsupportedError{elementType(j.grid()).String(), j.report.Float}
 	}
-	j.report.Float = append(j.report.Float, unsupported...)
 	return nil
 }
 
@@ -79,20 +86,6 @@ func (j *job) readsUnseen(op *tflite.Op) string {
 		}
 	}
 	return ""
-}
-
-// writtenTensors are those that have a new value in each run.
-func writtenTensors(g *tflite.Graph) map[*tflite.Tensor]bool {
-	written := map[*tflite.Tensor]bool{}
-	for _, t := range g.Inputs {
-		written[t] = true
-	}
-	for _, op := range g.Ops {
-		for _, t := range op.Outputs {
-			written[t] = true
-		}
-	}
-	return written
 }
 
 // touchesReal reports whether op reads or writes real values.
@@ -122,7 +115,7 @@ func kernelName(g affine.Grid) string { return strings.ToLower(elementType(g).St
 // whyFloat says why op cannot work on quantized tensors; empty if it can, or if
 // it works on no real values at all. Ops whose form came after the newest runtime
 // that a file for the target may need stay float.
-func (j *job) whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
+func (j *job) whyFloat(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) string {
 	if !touchesReal(op) && op.Code != schema.BuiltinOperatorCUSTOM {
 		return ""
 	}
@@ -143,14 +136,13 @@ func (j *job) whyFloat(op *tflite.Op, written map[*tflite.Tensor]bool) string {
 	if release := j.limits.Release(op.Code); release != "" && newer(v.runtime, release) {
 		return fmt.Sprintf("its %s kernel came with TensorFlow Lite %s, this file is for %s", kernelName(grid), v.runtime, release)
 	}
-	switch op.Activation() {
-	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
+	if !int8Activation(op.Activation()) {
 		return fmt.Sprintf("its fused activation has no %s kernel", kernelName(grid))
 	}
 	if s.holds != nil && openCount(op.Inputs[0]) > openCount(op.Outputs[0]) {
 		return "its result grows with a dimension that is left open, and its kernel does not saturate"
 	}
-	if why := unquantizable(op, written); why != "" {
+	if why := j.unquantizable(op, producers); why != "" {
 		return why
 	}
 	return filterNotConstant(op)
@@ -171,10 +163,10 @@ func outside(op *tflite.Op) string {
 }
 
 // unquantizable says which real operand can have no range.
-func unquantizable(op *tflite.Op, written map[*tflite.Tensor]bool) string {
+func (j *job) unquantizable(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) string {
 	for _, t := range op.Inputs {
 		switch {
-		case !real(t) || written[t]:
+		case !real(t) || producers[t] != nil || slices.Contains(j.graph.Inputs, t):
 		case !t.Constant():
 			return fmt.Sprintf("its operand %q keeps values from run to run, or is stored outside the file", t.Name)
 		case len(t.Data) != 4*t.Len():
@@ -209,7 +201,6 @@ func filterNotConstant(op *tflite.Op) string {
 // checkScales finds the ops whose kernels cannot work at the scales that their
 // operands have got, all at once.
 func checkScales(j *job) error {
-	var unsupported []UnsupportedOp
 	for _, op := range j.graph.Ops {
 		if j.float[op] != "" {
 			continue
@@ -221,19 +212,14 @@ func checkScales(j *job) error {
 		if reason == "" {
 			continue
 		}
-		j.float[op] = reason
-		unsupported = append(unsupported, UnsupportedOp{j.index[op], opName(op), outputName(op), reason})
+		j.keepFloat(op, reason)
 		for _, t := range op.Inputs {
 			if real(t) && t.Constant() {
 				t.Quant = nil // it has no other reader
 			}
 		}
 	}
-	if len(unsupported) > 0 && !j.opts.AllowFloat {
-		return &UnsupportedError{elementType(j.grid()).String(), unsupported}
-	}
-	j.report.Float = append(j.report.Float, unsupported...)
-	return nil
+	return j.refuseFloat()
 }
 
 // unreadable says which input's scale op's kernel cannot read.

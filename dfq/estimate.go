@@ -70,11 +70,9 @@ func (j *job) notFinite(t *tflite.Tensor) bool { return j.stats[t] != nil && !j.
 func (j *job) keepFloatAround(t *tflite.Tensor) {
 	delete(j.stats, t)
 	for _, op := range j.graph.Ops {
-		if j.float[op] != "" || !slices.Contains(op.Inputs, t) && !slices.Contains(op.Outputs, t) {
-			continue
+		if j.float[op] == "" && (slices.Contains(op.Inputs, t) || slices.Contains(op.Outputs, t)) {
+			j.keepFloat(op, fmt.Sprintf("%q is infinite now and then", t.Name))
 		}
-		j.float[op] = fmt.Sprintf("%q is infinite now and then", t.Name)
-		j.report.Float = append(j.report.Float, UnsupportedOp{j.index[op], opName(op), outputName(op), j.float[op]})
 	}
 }
 

@@ -266,6 +266,11 @@ func (s *opSpec) version(g affine.Grid, op *tflite.Op) version {
 	return version{}
 }
 
+// int8Activation reports whether int8 kernels know a fused activation.
+func int8Activation(a schema.ActivationFunctionType) bool {
+	return a != schema.ActivationFunctionTypeTANH && a != schema.ActivationFunctionTypeSIGN_BIT
+}
+
 // Conditions of versions. They read shapes, options and assigned scales.
 
 func grouped(op *tflite.Op) bool {

@@ -140,8 +140,7 @@ func (c *ruleCheck) op(op *tflite.Op) {
 	if grid == affine.Int16 && s.anyScale != nil && !reflect.DeepEqual(op.Options, s.anyScale(op.Options)) {
 		c.fail(op, "its options ask for scales that are powers of two (pot_scale_int16)")
 	}
-	switch op.Activation() {
-	case schema.ActivationFunctionTypeTANH, schema.ActivationFunctionTypeSIGN_BIT:
+	if !int8Activation(op.Activation()) {
 		c.fail(op, "fused %s has no %s kernel", op.Activation(), kernelName(grid))
 	}
 	if s.filter != nil {
