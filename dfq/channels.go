@@ -205,10 +205,6 @@ func (v *channelScales) tie(op *tflite.Op) {
 // boundByCaps sets the lower bounds that keep RELU6 exact.
 func (v *channelScales) boundByCaps(j *job) {
 	for _, op := range j.graph.Ops {
-		if op.Code == schema.BuiltinOperatorRELU6 {
-			v.fixAll(op)
-			continue
-		}
 		if op.Activation() != schema.ActivationFunctionTypeRELU6 {
 			continue
 		}

@@ -29,13 +29,7 @@ func channelLinks(op *tflite.Op) []link {
 // commutes reports whether a positive factor may pass op at all: it computes
 // with real numbers, and nothing in it is of a size of its own.
 func commutes(op *tflite.Op) bool {
-	switch {
-	case !real(op.Outputs[0]), op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1:
-		return false
-	case op.Code == schema.BuiltinOperatorPRELU:
-		return op.Inputs[1].Constant()
-	}
-	return true
+	return real(op.Outputs[0]) && op.Activation() != schema.ActivationFunctionTypeRELU_N1_TO_1
 }
 
 // consecutive pairs n channels from in on with those from out on.
@@ -68,6 +62,14 @@ func passThrough(op *tflite.Op) []link {
 		}
 	}
 	return links
+}
+
+// sloped is for PRELU.
+func sloped(op *tflite.Op) []link {
+	if !op.Inputs[1].Constant() {
+		return nil
+	}
+	return passThrough(op)
 }
 
 // overSpace is passThrough for ops with one real input whose other operands or options

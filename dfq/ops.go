@@ -54,6 +54,9 @@ type opSpec struct {
 
 	// stays says why an op stays float although kernels with int8 tensors exist.
 	stays string
+	// wholeSequence: one run sees all steps of a sequence; variables start at zero, as
+	// they do here.
+	wholeSequence bool
 }
 
 // version is an operator version, the first runtime that has it, and when it
@@ -130,8 +133,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalAdd, channels: passThrough, noise: added, saturates: summand(1), fuses: true},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: generalSub, channels: passThrough, noise: added, saturates: summand(-1), fuses: true},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true},
 	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
@@ -149,7 +152,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1},
 	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1)},
 	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: passThrough},
+	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: sloped},
 	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
 	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1))},
 	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free},
@@ -222,11 +225,11 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorUNIQUE:                       {stays: asStored},
 	schema.BuiltinOperatorSVDF:                         {stays: "its int8 kernel has a 16-bit state, whose range only sequences of real inputs show"},
 	schema.BuiltinOperatorLSTM:                         {stays: innerRanges},
-	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: {stays: innerRanges},
-	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  {stays: hybridOnly},
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: {stays: innerRanges, wholeSequence: true},
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  {stays: hybridOnly, wholeSequence: true},
 	schema.BuiltinOperatorRNN:                          {stays: hybridOnly},
-	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_RNN:  {stays: hybridOnly},
-	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   {stays: hybridOnly},
+	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_RNN:  {stays: hybridOnly, wholeSequence: true},
+	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   {stays: hybridOnly, wholeSequence: true},
 	schema.BuiltinOperatorVAR_HANDLE:                   {stays: variable},
 	schema.BuiltinOperatorASSIGN_VARIABLE:              {stays: variable},
 	schema.BuiltinOperatorREAD_VARIABLE:                {stays: variable},
@@ -376,25 +379,17 @@ func addStep(_ affine.Grid, op *tflite.Op) float32 {
 	return s / (1 << 13)
 }
 
-// generalAdd: ADD on int16 once took scales that are powers of two only, and does
-// so still unless its options say otherwise.
-func generalAdd(options any) any {
-	general := schema.AddOptionsT{}
-	if o, ok := options.(*schema.AddOptionsT); ok {
-		general = *o
+// general is for ADD and SUB, which on int16 once took scales that are powers of two
+// only, and do so still unless their options say otherwise: at pot.
+func general[T any](pot func(*T) *bool) func(options any) any {
+	return func(options any) any {
+		var c T
+		if o, ok := options.(*T); ok {
+			c = *o
+		}
+		*pot(&c) = false
+		return &c
 	}
-	general.PotScaleInt16 = false
-	return &general
-}
-
-// generalSub is generalAdd of SUB.
-func generalSub(options any) any {
-	general := schema.SubOptionsT{}
-	if o, ok := options.(*schema.SubOptionsT); ok {
-		general = *o
-	}
-	general.PotScaleInt16 = false
-	return &general
 }
 
 // wholeSum: SUM adds up the numbers of its input as they are stored, and of a

@@ -50,7 +50,7 @@ func (u *unknowns) op(op *tflite.Op) string {
 			case t == nil:
 			case !numeric(t):
 				return fmt.Sprintf("%s makes with %s tensors", op.Code, t.Type)
-			case t.Variable && !wholeSequence[op.Code]:
+			case t.Variable && !spec(op).wholeSequence:
 				return "depends on earlier runs"
 			}
 		}
@@ -79,15 +79,6 @@ func (u *unknowns) graph(k int) string {
 	}
 	u.graphs[k] = why
 	return why
-}
-
-// wholeSequence are the ops that see all steps of a sequence in one run. Their
-// variables start at zero, as they do here.
-var wholeSequence = map[schema.BuiltinOperator]bool{
-	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_LSTM: true,
-	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_LSTM:  true,
-	schema.BuiltinOperatorUNIDIRECTIONAL_SEQUENCE_RNN:  true,
-	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   true,
 }
 
 // numeric reports whether a tensor holds numbers, and not text or a handle of
