@@ -13,13 +13,16 @@ func boundary(j *job) error {
 	}
 	g, inner := j.graph, elementType(j.grid())
 	inputs, outputs := map[*tflite.Tensor]*tflite.Tensor{}, map[*tflite.Tensor]*tflite.Tensor{}
-	ops := g.Ops
+	ops, outward := g.Ops, quantizeOp
+	if j.opts.IO == Float32 {
+		outward = dequantizeOp
+	}
 	var before []*tflite.Op
 	for k, t := range g.Inputs {
 		if t.Type == inner && t.Quant != nil {
 			inputs[t] = j.outerTensor(t)
 			g.Inputs[k] = inputs[t]
-			before = append(before, conversion(inputs[t], t))
+			before = append(before, quantizeOp(inputs[t], t))
 		}
 	}
 	for k, t := range g.Outputs {
@@ -31,7 +34,7 @@ func boundary(j *job) error {
 		}
 		if outputs[t] == nil { // a graph may give one tensor as several outputs
 			outputs[t] = j.outerTensor(t)
-			ops = append(ops, conversion(t, outputs[t]))
+			ops = append(ops, outward(t, outputs[t]))
 		}
 		g.Outputs[k] = outputs[t]
 	}
@@ -59,14 +62,4 @@ func (j *job) outerTensor(t *tflite.Tensor) *tflite.Tensor {
 	p.Zero += 128
 	o.Type, o.Quant = schema.TensorTypeUINT8, quantization(p)
 	return o
-}
-
-// conversion is the op that turns one boundary type into the other.
-func conversion(from, to *tflite.Tensor) *tflite.Op {
-	op := &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1, Options: &schema.QuantizeOptionsT{},
-		Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
-	if to.Type == schema.TensorTypeFLOAT32 {
-		op.Code, op.Version, op.Options = schema.BuiltinOperatorDEQUANTIZE, 2, &schema.DequantizeOptionsT{}
-	}
-	return op
 }

@@ -89,8 +89,7 @@ func (l *lowering) requantize(t *tflite.Tensor, want *tflite.Quantization) *tfli
 	l.requantized[key] = r
 	if !t.Constant() {
 		r.Name = t.Name + "_requantized"
-		l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1,
-			Options: &schema.QuantizeOptionsT{}, Inputs: []*tflite.Tensor{t}, Outputs: []*tflite.Tensor{r}})
+		l.ops = append(l.ops, quantizeOp(t, r))
 	}
 	return r
 }
@@ -106,8 +105,7 @@ func (l *lowering) floatOp(op *tflite.Op, planned map[*tflite.Tensor]bool) {
 		if f == nil {
 			f = floatTwin(t)
 			l.float[t] = f
-			l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorDEQUANTIZE, Version: 2,
-				Options: &schema.DequantizeOptionsT{}, Inputs: []*tflite.Tensor{t}, Outputs: []*tflite.Tensor{f}})
+			l.ops = append(l.ops, dequantizeOp(t, f))
 		}
 		op.Inputs[i] = f
 	}
@@ -119,9 +117,18 @@ func (l *lowering) floatOp(op *tflite.Op, planned map[*tflite.Tensor]bool) {
 		f := floatTwin(t)
 		l.float[t] = f
 		op.Outputs[i] = f
-		l.ops = append(l.ops, &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1,
-			Options: &schema.QuantizeOptionsT{}, Inputs: []*tflite.Tensor{f}, Outputs: []*tflite.Tensor{t}})
+		l.ops = append(l.ops, quantizeOp(f, t))
 	}
+}
+
+func quantizeOp(from, to *tflite.Tensor) *tflite.Op {
+	return &tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1, Options: &schema.QuantizeOptionsT{},
+		Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
+}
+
+func dequantizeOp(from, to *tflite.Tensor) *tflite.Op {
+	return &tflite.Op{Code: schema.BuiltinOperatorDEQUANTIZE, Version: 2, Options: &schema.DequantizeOptionsT{},
+		Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
 }
 
 func floatTwin(t *tflite.Tensor) *tflite.Tensor {

@@ -3,7 +3,6 @@ package dfq
 import (
 	"slices"
 
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -121,9 +120,7 @@ func (j *job) rounded(filters []*tflite.Op) (*tflite.Model, []*tflite.Tensor) {
 			}
 			q, r := t.Clone(), t.Clone()
 			q.Name, q.Type, q.Quant = t.Name+"_rounded", elementType(j.grid()), plan[t]
-			ops = append(ops,
-				&tflite.Op{Code: schema.BuiltinOperatorQUANTIZE, Version: 1, Inputs: []*tflite.Tensor{t}, Outputs: []*tflite.Tensor{q}},
-				&tflite.Op{Code: schema.BuiltinOperatorDEQUANTIZE, Version: 2, Inputs: []*tflite.Tensor{q}, Outputs: []*tflite.Tensor{r}})
+			ops = append(ops, quantizeOp(t, q), dequantizeOp(q, r))
 			rounded[t] = r
 		}
 	}
