@@ -25,18 +25,14 @@ import (
 // real ones do not, the answer is lost. On MNIST digits, mostly black, it cost a
 // small classifier 31 dB and 8 points; on no model measured did it gain.
 func absorbBias(j *job) error {
-	uses := j.graph.Uses()
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
-		}
+	links := linksOf(j.graph)
+	for op, f := range j.filters() {
 		x := op.Outputs[0]
-		if slices.Contains(j.graph.Outputs, x) || j.stats[x] == nil || !rectified(op) {
+		if j.stats[x] == nil || !rectified(op) {
 			continue
 		}
-		readers, ok := j.unpaddedReaders(x, uses)
-		if !ok {
+		readers, ok := links.filtersBehind(x, true)
+		if !ok || slices.ContainsFunc(readers, func(r *tflite.Op) bool { return j.float[r] != "" }) {
 			continue
 		}
 		c := absorbable(j.stats[x], op.Activation())
@@ -56,20 +52,6 @@ func absorbBias(j *job) error {
 		j.report.Absorbed++
 	}
 	return nil
-}
-
-// unpaddedReaders lists the weighted ops that read x, if no other op does and
-// none pads it.
-func (j *job) unpaddedReaders(x *tflite.Tensor, uses map[*tflite.Tensor][]tflite.Use) ([]*tflite.Op, bool) {
-	var readers []*tflite.Op
-	for _, u := range uses[x] {
-		f := spec(u.Op).filter
-		if f == nil || f == transposeConv || u.Input != f.input || j.float[u.Op] != "" || pads(u.Op) {
-			return nil, false
-		}
-		readers = append(readers, u.Op)
-	}
-	return readers, len(readers) > 0
 }
 
 // pads reports whether a spatial filter may see zeros beyond the border.

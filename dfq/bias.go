@@ -13,11 +13,7 @@ import (
 // goes with more bits would be rounded to 0.
 func quantizeBiases(j *job) error {
 	j.biases = map[*tflite.Tensor][]int32{}
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
-		}
+	for op, f := range j.filters() {
 		bias, w := op.Inputs[f.bias], op.Inputs[f.weights]
 		input := op.Inputs[f.input].Quant.Scale[0]
 		scales := make([]float32, len(w.Quant.Scale))

@@ -14,11 +14,7 @@ import (
 // It is dropped where two halves of the inputs disagree on it: where what one half
 // says would leave more of the other half's shift than there was.
 func correctBiases(j *job) error {
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
-		}
+	for op, f := range j.filters() {
 		w, bias := op.Inputs[f.weights], op.Inputs[f.bias]
 		in := j.stats[op.Inputs[f.input]]
 		shift := biasShift(op, f, j.weights[w], in.channels)

@@ -123,11 +123,7 @@ func (b *block) measure(j *job) bool {
 		return false
 	}
 	var readers, writers []*tflite.Op
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
-		}
+	for op, f := range j.filters() {
 		if mine[op.Inputs[f.input]] {
 			readers = append(readers, op)
 		}

@@ -16,11 +16,7 @@ import (
 func quantizeWeights(j *job) error {
 	var filters []*tflite.Op
 	largest := 0
-	for _, op := range j.graph.Ops {
-		f := spec(op).filter
-		if f == nil || j.float[op] != "" {
-			continue
-		}
+	for op, f := range j.filters() {
 		filters = append(filters, op)
 		largest = max(largest, bytesToRound(op, f))
 		scales := j.filterScales(op, f)
@@ -40,6 +36,17 @@ func quantizeWeights(j *job) error {
 		}
 	}
 	return nil
+}
+
+// filters are the weighted ops that will be quantized, and where their operands are.
+func (j *job) filters() iter.Seq2[*tflite.Op, *filter] {
+	return func(yield func(*tflite.Op, *filter) bool) {
+		for _, op := range j.graph.Ops {
+			if f := spec(op).filter; f != nil && j.float[op] == "" && !yield(op, f) {
+				return
+			}
+		}
+	}
 }
 
 // bytesToRound is about what rounding a filter takes: the second moments of what an
