@@ -186,14 +186,7 @@ func (f *filling) cost(s []float64) float64 {
 // solve looks for s = R^α of least cost, R the channels' ranges. It sets the
 // block's scales and returns the gain in dB, 0 if it leaves things as they are.
 func (f *filling) solve() float64 {
-	n := len(f.b.vars)
-	reach := make([]float64, n)
-	for _, ranges := range f.b.ranges {
-		for _, c := range ranges {
-			note(reach, c.place, c.hi-c.lo)
-		}
-	}
-	relative(reach)
+	n, reach := len(f.b.vars), f.b.reach()
 	start := f.cost(ones(n))
 	least, best := start, ones(n)
 	for k := 1; k <= 8; k++ { // α in eighths
@@ -205,13 +198,7 @@ func (f *filling) solve() float64 {
 			least, best = c, s
 		}
 	}
-	if !f.b.gains(start, least, fillPays) {
-		return 0
-	}
-	for p, s := range best {
-		f.b.v.s[f.b.vars[p]] = s
-	}
-	return 10 * math.Log10(start/least)
+	return f.b.settle(best, start, least, fillPays)
 }
 
 // onGrid reports whether a filter that reads the block has weights that lie on an

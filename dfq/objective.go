@@ -204,12 +204,7 @@ func at(s []float64, place int) float64 {
 // block's scales and returns the gain in dB, 0 if it leaves things as they are.
 func (b *block) solve() float64 {
 	n := len(b.vars)
-	reach, before, behind := make([]float64, n), make([]float64, n), make([]float64, n)
-	for _, ranges := range b.ranges {
-		for _, c := range ranges {
-			note(reach, c.place, c.hi-c.lo)
-		}
-	}
+	reach, before, behind := b.reach(), make([]float64, n), make([]float64, n)
 	for _, w := range b.writers {
 		for o, m := range w.largest {
 			note(before, w.place[o], m)
@@ -220,7 +215,6 @@ func (b *block) solve() float64 {
 			note(behind, r.place[c], float64(m))
 		}
 	}
-	relative(reach)
 	relative(before)
 	relative(behind)
 	r, r1, r2 := powersOf(reach), powersOf(before), powersOf(behind)
@@ -254,22 +248,36 @@ func (b *block) solve() float64 {
 			}
 		}
 	}
-	if !b.gains(start, least, 0) {
-		return 0
-	}
-	for p, s := range candidate(best) {
-		b.v.s[b.vars[p]] = s
-	}
-	return 10 * math.Log10(start/least)
+	return b.settle(candidate(best), start, least, 0)
 }
 
-// gains reports whether a cost that falls from start to least pays: by more than bar in
-// dB, or than partPays where that keeps an op in the model.
-func (b *block) gains(start, least, bar float64) bool {
+// settle sets the block's scales to s if they pay, for which the cost falls from start to
+// least: by more than bar in dB, or than partPays where that keeps an op in the model. It
+// returns the gain in dB, 0 if it leaves things as they are.
+func (b *block) settle(s []float64, start, least, bar float64) float64 {
 	if b.parted {
 		bar = math.Max(bar, partPays)
 	}
-	return 10*math.Log10(start/least) > bar
+	gain := 10 * math.Log10(start/least)
+	if !(gain > bar) { // NaN: nothing costs anything
+		return 0
+	}
+	for p, x := range s {
+		b.v.s[b.vars[p]] = x
+	}
+	return gain
+}
+
+// reach is how wide the channels of each variable are, relative to the widest.
+func (b *block) reach() []float64 {
+	reach := make([]float64, len(b.vars))
+	for _, ranges := range b.ranges {
+		for _, c := range ranges {
+			note(reach, c.place, c.hi-c.lo)
+		}
+	}
+	relative(reach)
+	return reach
 }
 
 // partPays is a tenth of the noise. Each parted gate costs time, 3 in yolox_nano a quarter of
