@@ -53,7 +53,7 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 		return nil, fmt.Errorf("the models have %d and %d outputs", len(outputs), len(got.Graphs[0].Outputs))
 	}
 	perSample := make([][]errorSums, n)
-	compareOne := func(i int, run [2]Runner) error {
+	err := eachRun(open, []*tflite.Model{want, got}, n, func(i int, run []Runner) error {
 		inputs, err := sample(i)
 		if err != nil {
 			return err
@@ -82,24 +82,8 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 			visit(i, a, b)
 		}
 		return nil
-	}
-	if err := inParallel(n, bytesToRun(want, got), func(next func() (int, bool)) error {
-		var run [2]Runner
-		for k, m := range []*tflite.Model{want, got} {
-			r, stop, err := open(m)
-			if err != nil {
-				return err
-			}
-			defer stop()
-			run[k] = r
-		}
-		for i, ok := next(); ok; i, ok = next() {
-			if err := compareOne(i, run); err != nil {
-				return fmt.Errorf("sample %d: %w", i, err)
-			}
-		}
-		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	d := &Diff{Samples: n}
@@ -111,6 +95,28 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 		d.Outputs = append(d.Outputs, sum.diff(t.Name))
 	}
 	return d, nil
+}
+
+// eachRun calls do with the numbers of n samples and a Runner for each of the models, from
+// several goroutines.
+func eachRun(open Interpreter, models []*tflite.Model, n int, do func(i int, run []Runner) error) error {
+	return inParallel(n, bytesToRun(models...), func(next func() (int, bool)) error {
+		var run []Runner
+		for _, m := range models {
+			r, stop, err := open(m)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			run = append(run, r)
+		}
+		for i, ok := next(); ok; i, ok = next() {
+			if err := do(i, run); err != nil {
+				return fmt.Errorf("sample %d: %w", i, err)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *errorSums) add(want, got []float32, channels int) {

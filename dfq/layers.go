@@ -2,7 +2,6 @@ package dfq
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 
@@ -53,34 +52,20 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 		return nil, err
 	}
 	var models [4]*tflite.Model
-	models[0], models[1] = withOutputs(float, append(slices.Clone(c.want), float.Graphs[0].Outputs...)), withOutputs(int8, c.got)
+	models[0], models[1] = withOutputs(float, slices.Concat(c.want, float.Graphs[0].Outputs)), withOutputs(int8, c.got)
 	models[2], c.fed[0] = inLayers(float, c.want)
 	models[3], c.fed[1] = inLayers(int8, c.got)
 	sums, kept := make([][]layerSums, n), make([]effectSample, c.effectCount(n))
-	err := inParallel(n, bytesToRun(models[:]...), func(next func() (int, bool)) error {
-		var run [len(models)]Runner
-		for k, m := range models {
-			r, stop, err := open(m)
-			if err != nil {
-				return err
-			}
-			defer stop()
-			run[k] = r
+	err := eachRun(open, models[:], n, func(i int, run []Runner) error {
+		var keep *effectSample
+		if i < len(kept) {
+			keep = &kept[i]
 		}
-		for i, ok := next(); ok; i, ok = next() {
-			var keep *effectSample
-			if i < len(kept) {
-				keep = &kept[i]
-			}
-			inputs, err := sample(i)
-			if err == nil {
-				sums[i], err = c.compare(run, inputs, keep)
-			}
-			if err != nil {
-				return fmt.Errorf("sample %d: %w", i, err)
-			}
+		inputs, err := sample(i)
+		if err == nil {
+			sums[i], err = c.compare(run, inputs, keep)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -154,7 +139,7 @@ func matchLayers(float, int8 *tflite.Model) *layerComparison {
 
 // compare runs one sample through the float model, the INT8 model, and both of
 // them layer by layer. If keep is not nil it is filled.
-func (c *layerComparison) compare(run [4]Runner, inputs [][]float32, keep *effectSample) ([]layerSums, error) {
+func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effectSample) ([]layerSums, error) {
 	shown, err := run[0](inputs)
 	if err != nil {
 		return nil, err
