@@ -272,17 +272,11 @@ func (c *chain) readerOf(k int) *tflite.Op {
 // silence takes into the reader's bias what spares add to its outputs: none of it
 // matters when their channels carry something else.
 func (c *chain) silence(spares []spare) {
-	f := spec(c.reader).filter
-	bias, w := c.reader.Inputs[f.bias], c.reader.Inputs[f.weights].Floats()
 	value := make([]float64, channelCount(c.last()))
 	for _, s := range spares {
 		value[s.channel] = s.value
 	}
-	b := floats64(bias.Floats())
-	for i, at := range eachWeight(c.reader, f) {
-		b[at.out] += float64(float64(w[i]) * value[at.in])
-	}
-	bias.SetFloats(floats32(b))
+	addToBias(c.reader.Inputs[spec(c.reader).filter.bias], answerTo(c.reader, value), 1)
 }
 
 // copyWeights copies one of n channels along an axis of a constant.
