@@ -35,10 +35,8 @@ func newChannelScales(j *job) *channelScales {
 	for i := range n {
 		v.parent[i], v.s[i] = i, 1
 	}
-	for _, ts := range [][]*tflite.Tensor{j.graph.Inputs, j.graph.Outputs} {
-		for _, t := range ts {
-			v.fix(t)
-		}
+	for _, t := range slices.Concat(j.graph.Inputs, j.graph.Outputs) {
+		v.fix(t)
 	}
 	for op := range j.float {
 		v.fixAll(op)
@@ -161,10 +159,7 @@ func (v *channelScales) fix(t *tflite.Tensor) {
 }
 
 func (v *channelScales) fixAll(op *tflite.Op) {
-	for _, t := range op.Inputs {
-		v.fix(t)
-	}
-	for _, t := range op.Outputs {
+	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
 		v.fix(t)
 	}
 }
@@ -182,21 +177,20 @@ func (v *channelScales) tie(op *tflite.Op) {
 		}
 		return
 	}
-	linked := map[int]bool{} // inputs, and below 0 outputs
-	for _, l := range channelLinks(op) {
-		linked[l.input], linked[^l.output] = true, true
+	links := channelLinks(op)
+	for _, l := range links {
 		in, out := v.first[op.Inputs[l.input]], v.first[op.Outputs[l.output]]
 		for _, p := range l.pairs {
 			v.join(in+p.in, out+p.out)
 		}
 	}
 	for k, t := range op.Inputs {
-		if !linked[k] {
+		if !slices.ContainsFunc(links, func(l link) bool { return l.input == k }) {
 			v.fix(t)
 		}
 	}
 	for o, t := range op.Outputs {
-		if !linked[^o] {
+		if !slices.ContainsFunc(links, func(l link) bool { return l.output == o }) {
 			v.fix(t)
 		}
 	}

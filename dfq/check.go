@@ -90,7 +90,7 @@ func (j *job) readsUnseen(op *tflite.Op) string {
 
 // touchesReal reports whether op reads or writes real values.
 func touchesReal(op *tflite.Op) bool {
-	return slices.ContainsFunc(op.Inputs, real) || slices.ContainsFunc(op.Outputs, real)
+	return slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), real)
 }
 
 // elementType is the type of tensors on a grid.
@@ -154,7 +154,7 @@ func outside(op *tflite.Op) string {
 	if callees := op.Callees(); len(callees) > 0 {
 		return fmt.Sprintf("it runs subgraphs %v, which stay float", callees)
 	}
-	for _, t := range append(slices.Clone(op.Inputs), op.Outputs...) {
+	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
 		if t != nil && t.Type == schema.TensorTypeRESOURCE {
 			return fmt.Sprintf("%q keeps values from run to run", t.Name)
 		}

@@ -118,12 +118,10 @@ func (c *ruleCheck) op(op *tflite.Op) {
 		c.fail(op, "%v", err)
 		return
 	}
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			if real(t) {
-				c.fail(op, "works on %s tensors and on FLOAT32 %q", kernelName(grid), t.Name)
-				return
-			}
+	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
+		if real(t) {
+			c.fail(op, "works on %s tensors and on FLOAT32 %q", kernelName(grid), t.Name)
+			return
 		}
 	}
 	if !c.perTensor(op) {
@@ -183,7 +181,7 @@ func (c *ruleCheck) conversion(op *tflite.Op) {
 // zero point, and that all are of one type; the other checks rely on it.
 func (c *ruleCheck) perTensor(op *tflite.Op) bool {
 	inputs, outputs := activations(op)
-	for _, t := range append(inputs, outputs...) {
+	for _, t := range slices.Concat(inputs, outputs) {
 		if t.Quant == nil || len(t.Quant.Scale) != 1 || len(t.Quant.Zero) != 1 {
 			c.fail(op, "activation %q is not quantized per tensor", t.Name)
 			return false

@@ -44,15 +44,13 @@ func (u *unknowns) op(op *tflite.Op) string {
 	if op.Code == schema.BuiltinOperatorCUSTOM {
 		return "a custom op computes"
 	}
-	for _, ts := range [][]*tflite.Tensor{op.Inputs, op.Outputs} {
-		for _, t := range ts {
-			switch {
-			case t == nil:
-			case !numeric(t):
-				return fmt.Sprintf("%s makes with %s tensors", op.Code, t.Type)
-			case t.Variable && !spec(op).wholeSequence:
-				return "depends on earlier runs"
-			}
+	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
+		switch {
+		case t == nil:
+		case !numeric(t):
+			return fmt.Sprintf("%s makes with %s tensors", op.Code, t.Type)
+		case t.Variable && !spec(op).wholeSequence:
+			return "depends on earlier runs"
 		}
 	}
 	for _, k := range op.Callees() {
