@@ -219,9 +219,8 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 		}
 	}
 	if len(small) > 0 && (len(small) < alive || alive == 1) {
-		found := j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
-			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi)
-		found.Channels = small
+		j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
+			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi).Channels = small
 		return
 	}
 	tiny, nonzero := 0, 0
@@ -262,18 +261,17 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		}
 	}
 	if len(dead) > 0 {
-		found := j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen", len(dead), lay.channels, few(dead))
-		found.Channels = dead
+		j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen",
+			len(dead), lay.channels, few(dead)).Channels = dead
 	}
 	if len(over) > 0 {
-		found := j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen", len(over), lay.channels, few(over))
-		found.Channels = over
+		j.find(sumOverflow, op, out, "the sums of %d of %d channels (%s) may be beyond int32, for inputs as were seen",
+			len(over), lay.channels, few(over)).Channels = over
 	}
 	if len(widened) > 0 {
 		o := widened[0]
-		found := j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits 32 bits only with a larger weight scale",
-			len(widened), lay.channels, few(widened), bounds[o], bias[o])
-		found.Channels = widened
+		j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits 32 bits only with a larger weight scale",
+			len(widened), lay.channels, few(widened), bounds[o], bias[o]).Channels = widened
 	}
 }
 

@@ -339,10 +339,4 @@ const (
 	maxScale = 1 << 10
 )
 
-func ones(n int) []float64 {
-	s := make([]float64, n)
-	for i := range s {
-		s[i] = 1
-	}
-	return s
-}
+func ones(n int) []float64 { return slices.Repeat([]float64{1}, n) }

@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dfq/tflite"
@@ -119,13 +120,9 @@ func (j *job) drop(op *tflite.Op, correction string) {
 
 // warn adds a warning, once.
 func (r *Report) warn(format string, args ...any) {
-	w := fmt.Sprintf(format, args...)
-	for _, have := range r.Warnings {
-		if have == w {
-			return
-		}
+	if w := fmt.Sprintf(format, args...); !slices.Contains(r.Warnings, w) {
+		r.Warnings = append(r.Warnings, w)
 	}
-	r.Warnings = append(r.Warnings, w)
 }
 
 // inputRanges lists the inputs' ranges for messages.

@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -84,15 +85,7 @@ func balance(q []int8, e []float64, elements []int) {
 			candidates = append(candidates, i)
 		}
 	}
-	slices.SortStableFunc(candidates, func(a, b int) int {
-		switch x, y := math.Abs(e[a]), math.Abs(e[b]); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(candidates, func(a, b int) int { return cmp.Compare(math.Abs(e[b]), math.Abs(e[a])) })
 	for _, i := range candidates[:min(flips, len(candidates))] {
 		q[i] -= int8(sign)
 		e[i] -= sign

@@ -149,7 +149,7 @@ func (j *job) scalesPerTensor(op *tflite.Op) bool {
 	return j.opts.PerTensor || spec(op).filter.perTensor || j.limits.PerTensor(op.Code)
 }
 
-// layout says where the output channels run in a filter: element i belongs to
+// layout says where the channels of an axis run in a constant: element i belongs to
 // channel i / inner % channels.
 type layout struct{ channels, inner int }
 
@@ -248,11 +248,7 @@ func channelMax(w []float32, l layout) []float64 {
 func weightScales(w []float32, l layout, perTensor bool) []float32 {
 	bound := channelMax(w, l)
 	if perTensor {
-		all := 0.0
-		for _, b := range bound {
-			all = math.Max(all, b)
-		}
-		bound = []float64{all}
+		bound = []float64{slices.Max(bound)}
 	}
 	scales := make([]float32, len(bound))
 	for c, b := range bound {
