@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"dfq/dfq/internal/affine"
@@ -97,6 +98,10 @@ type Range struct {
 	Lo float64 `json:"lo"`
 	Hi float64 `json:"hi"`
 }
+
+// within is the part of r that lies in o, hull the range that holds both.
+func (r Range) within(o Range) Range { return Range{math.Max(r.Lo, o.Lo), math.Min(r.Hi, o.Hi)} }
+func (r Range) hull(o Range) Range   { return Range{math.Min(r.Lo, o.Lo), math.Max(r.Hi, o.Hi)} }
 
 // InputRange states what an input holds: an interval; or the mean and deviation
 // by which pixels of 0 … 255 are normalized, one for all channels or one each; or

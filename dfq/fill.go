@@ -67,7 +67,7 @@ func (j *job) rooms() map[*tflite.Tensor]*Range {
 		out := room[op.Outputs[0]]
 		for _, t := range op.Inputs {
 			if in := room[t]; in != nil && out != nil && len(uses[t]) == 1 {
-				in.Lo, in.Hi = math.Min(in.Lo, out.Lo), math.Max(in.Hi, out.Hi)
+				*in = in.hull(*out)
 			}
 		}
 	}

@@ -203,7 +203,7 @@ func (e Encoding) apply(dst, unit []float32, channels, inner int) {
 func hull(encodings []Encoding) Range {
 	r := Range{math.Inf(1), math.Inf(-1)}
 	for _, e := range encodings {
-		r.Lo, r.Hi = math.Min(r.Lo, slices.Min(e.Lo)), math.Max(r.Hi, slices.Max(e.Hi))
+		r = r.hull(Range{slices.Min(e.Lo), slices.Max(e.Hi)})
 	}
 	return r
 }

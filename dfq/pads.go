@@ -31,11 +31,7 @@ func plainPads(g *tflite.Graph) {
 
 // rectified reports whether op's output has no value below 0.
 func rectified(op *tflite.Op) bool {
-	if op == nil {
-		return false
-	}
-	lo, _ := clampOf(op)
-	return lo == 0
+	return op != nil && clampOf(op).Lo == 0
 }
 
 // maxPoolsSeeMore reports whether what pad writes is read by MAX_POOL_2D alone, each of

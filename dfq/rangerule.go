@@ -26,18 +26,18 @@ const (
 func (r RangeRule) choose(s *tensorStats) chosenRange {
 	switch r {
 	case MinMax:
-		return chosenRange{s.lo, s.hi, "least and largest value"}
+		return chosenRange{Range{s.lo, s.hi}, "least and largest value"}
 	case SixDeviations:
 		lo, hi := 0.0, 0.0
 		for _, m := range s.pre {
 			far := float64(6 * m.deviation())
 			lo, hi = math.Min(lo, m.mean-far), math.Max(hi, m.mean+far)
 		}
-		return chosenRange{lo, hi, "mean ± 6 deviations"}
+		return chosenRange{Range{lo, hi}, "mean ± 6 deviations"}
 	}
 	lo, hi := s.usual()
 	lo, hi = leastErrorRange(some(s.rows, len(s.channels), rangeValues), lo, hi)
-	return chosenRange{lo, hi, "least expected error"}
+	return chosenRange{Range{lo, hi}, "least expected error"}
 }
 
 // rangeValues are enough to choose a range from.

@@ -46,7 +46,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 		if real(t) {
 			r := j.report.Inputs[i].Range
 			p := g.grid.Params(r.Lo, r.Hi)
-			g.of[t] = &group{chosenRange: chosenRange{r.Lo, r.Hi, "input range"}, fixed: &p}
+			g.of[t] = &group{chosenRange: chosenRange{r, "input range"}, fixed: &p}
 		}
 	}
 	for _, op := range int8Ops {
@@ -55,10 +55,10 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 				g.of[t] = &group{chosenRange: own[t]}
 			}
 		}
-		if lo, hi := clampOf(op); len(op.Outputs) == 1 && real(op.Outputs[0]) {
+		if len(op.Outputs) == 1 && real(op.Outputs[0]) {
 			// Room beyond what the activation lets through would be empty.
 			out := g.of[op.Outputs[0]]
-			out.lo, out.hi = math.Max(out.lo, lo), math.Min(out.hi, hi)
+			out.Range = out.within(clampOf(op))
 		}
 	}
 	uses := j.graph.Uses()
@@ -68,7 +68,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 			for _, t := range op.Outputs {
 				p := rule.on(g.grid)
 				lo, hi := g.grid.Range(p)
-				g.of[t] = &group{chosenRange: chosenRange{lo, hi, fixedByKernel}, fixed: &p}
+				g.of[t] = &group{chosenRange: chosenRange{Range{lo, hi}, fixedByKernel}, fixed: &p}
 			}
 		case sameScale:
 			if spec(op).centred {
@@ -124,8 +124,8 @@ func realOperands(op *tflite.Op) []*tflite.Tensor {
 
 // chosenRange is a range and the name of the rule that it was found by.
 type chosenRange struct {
-	lo, hi float64
-	rule   string
+	Range
+	rule string
 }
 
 // ownRanges are the ranges that each of the ops' operands would have alone.
@@ -158,18 +158,14 @@ func (j *job) cutBounds(own map[*tflite.Tensor]chosenRange, int8Ops []*tflite.Op
 		}
 		for k, t := range op.Inputs {
 			x := op.Inputs[1-k]
-			r, of := own[t], own[x]
+			r, of := own[t], own[x].Range
 			if !t.Constant() || x.Constant() {
 				continue
 			}
 			if i := slices.Index(j.graph.Inputs, x); i >= 0 {
-				of.lo, of.hi = j.report.Inputs[i].Range.Lo, j.report.Inputs[i].Range.Hi
+				of = j.report.Inputs[i].Range
 			}
-			if op.Code == schema.BuiltinOperatorMINIMUM {
-				r.hi = math.Min(r.hi, math.Max(0, of.hi))
-			} else {
-				r.lo = math.Max(r.lo, math.Min(0, of.lo))
-			}
+			r.Range = cutBy(r.Range, op, of)
 			own[t] = r
 		}
 	}
@@ -179,15 +175,11 @@ func (j *job) cutBounds(own map[*tflite.Tensor]chosenRange, int8Ops []*tflite.Op
 // made-up inputs.
 func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 	if t.Constant() {
-		r := chosenRange{rule: "constant"}
-		for _, x := range t.Floats() {
-			r.lo, r.hi = math.Min(r.lo, float64(x)), math.Max(r.hi, float64(x))
-		}
-		return r
+		return chosenRange{constantRange(t), "constant"}
 	}
 	s := j.stats[t]
 	if j.grid() == affine.Int16 {
-		return chosenRange{roomInt16 * s.lo, roomInt16 * s.hi, "what was seen, with room"}
+		return chosenRange{Range{roomInt16 * s.lo, roomInt16 * s.hi}, "what was seen, with room"}
 	}
 	if answer {
 		// What a model answers is its rare extremes: nothing is clipped, and
@@ -198,11 +190,20 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 			below, above = 1, 1
 		}
 		lo, hi := s.usual()
-		return chosenRange{below * lo, above * hi, "answer: what is usual, with room"}
+		return chosenRange{Range{below * lo, above * hi}, "answer: what is usual, with room"}
 	}
 	r := j.opts.Ranges.choose(s)
 	if room := j.room[t]; room > 1 {
-		return chosenRange{room * r.lo, room * r.hi, r.rule + ", with room"}
+		return chosenRange{Range{room * r.Lo, room * r.Hi}, r.rule + ", with room"}
+	}
+	return r
+}
+
+// constantRange holds the values of a constant, and 0.
+func constantRange(t *tflite.Tensor) Range {
+	r := Range{}
+	for _, x := range t.Floats() {
+		r = r.hull(Range{float64(x), float64(x)})
 	}
 	return r
 }
@@ -234,17 +235,17 @@ func (r *group) params(g affine.Grid) affine.Params {
 		return *r.fixed
 	}
 	if r.centred && !g.Symmetric {
-		return affine.Params{Scale: affine.Symmetric(math.Max(-r.lo, r.hi))}
+		return affine.Params{Scale: affine.Symmetric(math.Max(-r.Lo, r.Hi))}
 	}
-	return g.Params(r.lo, r.hi)
+	return g.Params(r.Lo, r.Hi)
 }
 
 // widen makes the scale at least least, times some room for rounding.
 func (r *group) widen(g affine.Grid, least, room float64) {
 	if g.Symmetric {
-		r.hi = math.Max(r.hi, least*float64(g.Max)*room)
+		r.Hi = math.Max(r.Hi, least*float64(g.Max)*room)
 	} else {
-		r.hi = math.Max(r.hi, r.lo+float64(least*float64(g.Max-g.Min)*room))
+		r.Hi = math.Max(r.Hi, r.Lo+float64(least*float64(g.Max-g.Min)*room))
 	}
 }
 
@@ -283,7 +284,7 @@ func (g *groups) join(a, b *tflite.Tensor) {
 			x.rule = y.rule
 		}
 	}
-	x.lo, x.hi = math.Min(x.lo, y.lo), math.Max(x.hi, y.hi)
+	x.Range = x.hull(y.Range)
 	x.centred = x.centred || y.centred
 	g.parent[b] = a
 	delete(g.of, b)
@@ -322,9 +323,9 @@ func (j *job) joinOperands(g *groups, op *tflite.Op, uses map[*tflite.Tensor][]t
 		case in.fixed != nil && !allFixed:
 			// Its parameters would be forced on operands that they do not fit.
 		case apart[t]:
-		case len(inputs) > 1 && len(uses[t]) > 1 && in.hi-in.lo < (out.hi-out.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
+		case len(inputs) > 1 && len(uses[t]) > 1 && in.Hi-in.Lo < (out.Hi-out.Lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
 			// Other readers would lose a bit or more to this op's other inputs.
-		case len(inputs) == 1 && g.find(t).fixed == nil && spec(op).activation != schema.ActivationFunctionTypeNONE && out.hi-out.lo < (in.hi-in.lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
+		case len(inputs) == 1 && g.find(t).fixed == nil && spec(op).activation != schema.ActivationFunctionTypeNONE && out.Hi-out.Lo < (in.Hi-in.Lo)/2 && j.limits.Takes(schema.BuiltinOperatorQUANTIZE):
 			// What is behind would lose a bit or more to what is cut off here.
 		default:
 			g.join(outputs[0], t)
@@ -360,9 +361,9 @@ func (g *groups) widenForKernels(ops []*tflite.Op, leastScale func(*tflite.Op) f
 				changed = true
 			}
 			if holds := spec(op).holds; holds != nil {
-				if r := holds(g.grid, op); r.Lo < out.lo || r.Hi > out.hi {
+				if r := holds(g.grid, op); r.Lo < out.Lo || r.Hi > out.Hi {
 					// A little more: the ends themselves are rounded.
-					out.lo, out.hi = math.Min(out.lo, r.Lo*1.01), math.Max(out.hi, r.Hi*1.01)
+					out.Range = out.hull(Range{r.Lo * 1.01, r.Hi * 1.01})
 					changed = true
 				}
 			}

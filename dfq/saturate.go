@@ -45,8 +45,8 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 		}
 	}
 	for t, r := range within {
-		if cut := g.of[t]; cut.fixed == nil && (cut.lo < r.Lo || cut.hi > r.Hi) {
-			cut.lo, cut.hi = math.Max(cut.lo, r.Lo), math.Min(cut.hi, r.Hi)
+		if cut := g.of[t]; cut.fixed == nil && (cut.Lo < r.Lo || cut.Hi > r.Hi) {
+			cut.Range = cut.within(r)
 			cut.rule += ", no further than its readers tell apart"
 		}
 	}
@@ -66,28 +66,24 @@ func (s *saturated) bounds(t *tflite.Tensor) Range {
 		if k < 0 {
 			break
 		}
-		within, t = cutBy(within, op, op.Inputs[k]), op.Inputs[1-k]
+		within, t = cutBy(within, op, constantRange(op.Inputs[k])), op.Inputs[1-k]
 	}
 	return within
 }
 
-// cutBy is r without what is beyond the bound of MINIMUM or MAXIMUM; 0 stays.
-func cutBy(r Range, op *tflite.Op, bound *tflite.Tensor) Range {
-	v := bound.Floats()
-	switch {
-	case len(v) == 0:
-	case op.Code == schema.BuiltinOperatorMINIMUM:
-		r.Hi = math.Min(r.Hi, math.Max(0, float64(slices.Max(v))))
-	default:
-		r.Lo = math.Max(r.Lo, math.Min(0, float64(slices.Min(v))))
+// cutBy is r, of one operand of MINIMUM or MAXIMUM, without what is beyond that of the
+// other; 0 stays.
+func cutBy(r Range, op *tflite.Op, other Range) Range {
+	if op.Code == schema.BuiltinOperatorMINIMUM {
+		return Range{r.Lo, math.Min(r.Hi, math.Max(0, other.Hi))}
 	}
-	return r
+	return Range{math.Max(r.Lo, math.Min(0, other.Lo)), r.Hi}
 }
 
 // union is r and the range that t has in m.
 func union(m map[*tflite.Tensor]Range, t *tflite.Tensor, r Range) Range {
 	if other, ok := m[t]; ok {
-		return Range{math.Min(r.Lo, other.Lo), math.Max(r.Hi, other.Hi)}
+		return r.hull(other)
 	}
 	return r
 }
@@ -107,7 +103,7 @@ func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
 func bounded(s *saturated, op *tflite.Op, k int) Range {
 	r := s.output(op)
 	if by := op.Inputs[1-k]; by.Constant() {
-		r = cutBy(r, op, by)
+		r = cutBy(r, op, constantRange(by))
 	}
 	return r
 }
@@ -119,12 +115,10 @@ func factor(s *saturated, op *tflite.Op, k int) Range {
 	if !by.Constant() {
 		return gatedBySigmoid(s, op, k)
 	}
-	out, r := s.output(op), Range{}
-	lo, hi := tflite.Clamp(op.Activation())
-	out.Lo, out.Hi = math.Min(0, math.Max(out.Lo, lo)), math.Max(0, math.Min(out.Hi, hi))
+	out, r := s.output(op).within(clampBy(op.Activation())).hull(Range{}), Range{}
 	for _, c := range by.Floats() {
 		a, b := out.Lo/float64(c), out.Hi/float64(c) // by 0 infinite, or NaN
-		r.Lo, r.Hi = math.Min(r.Lo, math.Min(a, b)), math.Max(r.Hi, math.Max(a, b))
+		r = r.hull(Range{math.Min(a, b), math.Max(a, b)})
 	}
 	if r.Lo != r.Lo || r.Hi != r.Hi {
 		return everything
@@ -173,14 +167,12 @@ func (s *saturated) output(op *tflite.Op) Range {
 // Both may be cut at once: a sum of two that were is beyond the end by either.
 func summand(sign float64) func(*saturated, *tflite.Op, int) Range {
 	return func(s *saturated, op *tflite.Op, k int) Range {
-		out := s.output(op)
-		lo, hi := tflite.Clamp(op.Activation())
-		out.Lo, out.Hi = math.Max(out.Lo, lo), math.Min(out.Hi, hi)
+		out := s.output(op).within(clampBy(op.Activation()))
 		other := s.groups.find(op.Inputs[1-k])
 		if other == nil {
 			return everything
 		}
-		least, most := math.Min(other.lo, 0), math.Max(other.hi, 0)
+		least, most := math.Min(other.Lo, 0), math.Max(other.Hi, 0)
 		switch {
 		case sign > 0:
 			return Range{out.Lo - most, out.Hi - least}

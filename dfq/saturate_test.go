@@ -133,7 +133,7 @@ func TestSummandsMayBeClipped(t *testing.T) {
 					}
 					g := &groups{of: map[*tflite.Tensor]*group{}}
 					for k, r := range ranges {
-						g.of[op.Inputs[k]] = &group{chosenRange: chosenRange{lo: r.Lo, hi: r.Hi}}
+						g.of[op.Inputs[k]] = &group{chosenRange: chosenRange{Range: r}}
 					}
 					s := &saturated{groups: g, of: map[*tflite.Tensor]Range{op.Outputs[0]: readers}}
 					lo, hi := tflite.Clamp(act)

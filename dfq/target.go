@@ -79,10 +79,9 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 		if !j.limits.Clamped(op.Code) || !real(op.Outputs[0]) || apart[op.Outputs[0]] {
 			continue
 		}
-		lo, hi := clampOf(op)
-		p := g.params(op.Outputs[0])
+		clamp, p := clampOf(op), g.params(op.Outputs[0])
 		from, to := g.grid.Range(p)
-		if step := float64(p.Scale / 2); from < lo-step || to > hi+step {
+		if step := float64(p.Scale / 2); from < clamp.Lo-step || to > clamp.Hi+step {
 			apart[op.Outputs[0]], found = true, true
 		}
 	}
@@ -91,8 +90,11 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 
 // clampOf is the interval that op's activation, fused or the op itself, lets
 // through.
-func clampOf(op *tflite.Op) (lo, hi float64) {
-	return tflite.Clamp(cmp.Or(spec(op).activation, op.Activation()))
+func clampOf(op *tflite.Op) Range { return clampBy(cmp.Or(spec(op).activation, op.Activation())) }
+
+func clampBy(act schema.ActivationFunctionType) Range {
+	lo, hi := tflite.Clamp(act)
+	return Range{lo, hi}
 }
 
 // fitTarget writes what the target takes where the same can be said in another
