@@ -185,12 +185,12 @@ func (v *channelScales) tie(op *tflite.Op) {
 		}
 	}
 	for k, t := range op.Inputs {
-		if !slices.ContainsFunc(links, func(l link) bool { return l.input == k }) {
+		if !slices.ContainsFunc(links, func(l channelLink) bool { return l.input == k }) {
 			v.fix(t)
 		}
 	}
 	for o, t := range op.Outputs {
-		if !slices.ContainsFunc(links, func(l link) bool { return l.output == o }) {
+		if !slices.ContainsFunc(links, func(l channelLink) bool { return l.output == o }) {
 			v.fix(t)
 		}
 	}

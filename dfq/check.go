@@ -23,9 +23,10 @@ type UnsupportedError struct {
 
 // UnsupportedOp is one op that has no such form, and why.
 type UnsupportedOp struct {
-	Index  int    `json:"index"`  // in the file
-	Name   string `json:"op"`     // operator, for a custom one its name
-	Output string `json:"output"` // name of its first output tensor
+	Graph  int    `json:"subgraph,omitempty"` // its number in the file
+	Index  int    `json:"index"`              // in the graph
+	Name   string `json:"op"`                 // operator, for a custom one its name
+	Output string `json:"output"`             // name of its first output tensor
 	Reason string `json:"reason"`
 }
 
@@ -33,10 +34,18 @@ func (e *UnsupportedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d ops cannot be %s:", len(e.Ops), e.Activations)
 	for _, op := range e.Ops {
-		fmt.Fprintf(&b, "\n  op %d %s %q: %s", op.Index, op.Name, op.Output, op.Reason)
+		fmt.Fprintf(&b, "\n  %s", op)
 	}
 	b.WriteString("\nallow them to stay float (--allow-float), or cut them off the model")
 	return b.String()
+}
+
+func (op UnsupportedOp) String() string {
+	s := fmt.Sprintf("op %d %s %q: %s", op.Index, op.Name, op.Output, op.Reason)
+	if op.Graph > 0 {
+		s = fmt.Sprintf("subgraph %d, %s", op.Graph, s)
+	}
+	return s
 }
 
 // checkSupport finds the ops that have no INT8 form, all at once. They are an
@@ -59,13 +68,16 @@ func checkSupport(j *job) error {
 	if !touched {
 		return errNothing
 	}
+	if len(j.report.Float) > 0 && j.opts.AllowFloat {
+		j.keepBetween()
+	}
 	return j.refuseFloat()
 }
 
 // keepFloat leaves op in float.
 func (j *job) keepFloat(op *tflite.Op, why string) {
 	j.float[op] = why
-	j.report.Float = append(j.report.Float, UnsupportedOp{j.index[op], opName(op), outputName(op), why})
+	j.report.Float = append(j.report.Float, UnsupportedOp{j.number, j.index[op], opName(op), outputName(op), why})
 }
 
 // refuseFloat is the error that ops stay float, where the options do not allow it.
@@ -74,6 +86,47 @@ func (j *job) refuseFloat() error {
 		return &UnsupportedError{elementType(j.grid()).String(), j.report.Float}
 	}
 	return nil
+}
+
+// keepBetween leaves ops without weights in float that stand between ops which do, as
+// the ADD of log(1 + eˣ) does: in INT8 they would gain nothing beside a QUANTIZE and a
+// DEQUANTIZE, and lose what is small beside eˣ.
+func (j *job) keepBetween() {
+	between := map[*tflite.Op]bool{}
+	for _, op := range j.graph.Ops {
+		between[op] = j.float[op] == "" && touchesReal(op) && spec(op).filter == nil && op.Code != schema.BuiltinOperatorBATCH_MATMUL
+	}
+	stays := func(op *tflite.Op) bool { return op != nil && (between[op] || j.float[op] != "") }
+	producers, uses := j.graph.Producers(), j.graph.Uses()
+	inside := func(op *tflite.Op) bool {
+		behind := false
+		for _, t := range op.Inputs {
+			if real(t) && !t.Constant() {
+				if behind = stays(producers[t]); !behind {
+					return false
+				}
+			}
+		}
+		for _, t := range op.Outputs {
+			if real(t) && (len(uses[t]) == 0 || slices.Contains(j.graph.Outputs, t) || slices.ContainsFunc(uses[t], func(u tflite.Use) bool { return !stays(u.Op) })) {
+				return false
+			}
+		}
+		return behind
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, op := range j.graph.Ops {
+			if between[op] && !inside(op) {
+				between[op], changed = false, true
+			}
+		}
+	}
+	for _, op := range j.graph.Ops {
+		if between[op] {
+			j.keepFloat(op, "it stands between ops that stay float")
+		}
+	}
 }
 
 var errNothing = errors.New("no op works on FLOAT32 tensors: there is nothing to quantize")

@@ -228,6 +228,9 @@ func Quantize(m *tflite.Model, opts *Options) (*tflite.Model, *Report, error) {
 	if err == nil {
 		model, err = furtherGraphs(m, model, opts, report)
 	}
+	if u := (*UnsupportedError)(nil); errors.As(err, &u) {
+		err = allUnsupported(m, opts, err)
+	}
 	if err == nil && opts.Target != "" {
 		report.Lint, err = target.Lint(model, opts.Target)
 	}

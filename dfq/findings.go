@@ -44,8 +44,12 @@ type findingKind struct {
 var (
 	guessedRange = findingKind{"guessed-input-range", true,
 		"state it with --input-range LO,HI or --mean and --std; the input scale gets finer and the statistics truer"}
+	doubtedRange = findingKind{"doubted-input-range", true,
+		"check it: --mean and --std are of pixels of 0..255, and numbers (--calibrate) are those that the model itself reads"}
 	inferredRange = findingKind{"inferred-input-range", false,
 		"check it; if it is another, state it with --input-range LO,HI or --mean and --std"}
+	fedBack = findingKind{"fed-back-input", true,
+		"if that output is given back as this input, as states are, state a range that holds it (--input-range), and give back real values (--io float32) where the two scales differ"}
 	crushedInput = findingKind{"crushed-input", true,
 		"cut the op off and make its inputs outputs of the model, or scale them to like ranges before and back behind it"}
 	saturation = findingKind{"saturation", true,
@@ -54,6 +58,8 @@ var (
 		"split the layer in two and add their outputs, or scale its inputs down"}
 	hiddenValues = findingKind{"hidden-small-values", true,
 		"give small channels an output of their own, or scale them up in the last layer; or write the model with a float op at its end"}
+	hiddenBefore = findingKind{"zeros-before-log", true,
+		"cut the graph in front of it off and compute that in float, or try --activations int16"}
 	biasOverflow = findingKind{"bias-near-overflow", false,
 		"nothing is lost beside such a bias; a tool that chooses weight scales without regard to biases overflows here"}
 	deadChannels = findingKind{"dead-channels", false,
@@ -63,7 +69,7 @@ var (
 )
 
 // findingKinds are all of them.
-var findingKinds = []findingKind{guessedRange, inferredRange, crushedInput, saturation, sumOverflow, hiddenValues, biasOverflow, deadChannels, keptFloat}
+var findingKinds = []findingKind{guessedRange, doubtedRange, inferredRange, fedBack, crushedInput, saturation, sumOverflow, hiddenValues, hiddenBefore, biasOverflow, deadChannels, keptFloat}
 
 // Bounds beyond which something is a finding.
 const (
@@ -93,6 +99,8 @@ func collectFindings(j *job) error {
 		j.findInput(t, j.report.Inputs[i])
 		j.findSaturation(nil, t)
 	}
+	j.findFedBack()
+	j.findBeforeLog()
 	for _, op := range j.report.Float {
 		j.report.find(keptFloat, op.Index, op.Name, op.Output, "%s", op.Reason)
 	}
@@ -145,6 +153,32 @@ func (j *job) findInput(t *tflite.Tensor, in InputReport) {
 	}
 }
 
+// findFedBack tells of inputs that look like states, since an output beside others has
+// their shape, and hold less than it: of the inputs of one shape the first may be given
+// the first of as many outputs, and so on. What a later run is given, no single run shows.
+func (j *job) findFedBack() {
+	if len(j.graph.Inputs) < 2 || len(j.graph.Outputs) < 2 {
+		return
+	}
+	like := func(all []*tflite.Tensor, t *tflite.Tensor) []*tflite.Tensor {
+		return slices.DeleteFunc(slices.Clone(all), func(o *tflite.Tensor) bool { return !real(o) || !slices.Equal(o.Shape, t.Shape) })
+	}
+	for _, t := range j.graph.Inputs {
+		inputs, outputs := like(j.graph.Inputs, t), like(j.graph.Outputs, t)
+		if len(inputs) != len(outputs) || !real(t) || t.Quant == nil {
+			continue
+		}
+		o := outputs[slices.Index(inputs, t)]
+		if o == t || o.Quant == nil || j.stats[o] == nil {
+			continue
+		}
+		lo, hi := j.grid().Range(params(t.Quant))
+		if s, step := j.stats[o], float64(scaleOf(t)); s.lo < lo-step || s.hi > hi+step {
+			j.find(fedBack, nil, t, "it holds [%.4g, %.4g], and output %q of the same shape was [%.4g, %.4g]", lo, hi, o.Name, s.lo, s.hi)
+		}
+	}
+}
+
 // findSaturation tells of a tensor, many of whose values lie over a step beyond
 // what int8 holds. A step is what ranges that kernels fix, as [0, 255/256], lack.
 // Values that no reader tells from the range's end lose nothing there.
@@ -169,6 +203,8 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	if share := float64(n) / float64(len(s.rows)); share > manySaturated {
 		kind := saturation
 		switch {
+		case op == nil && len(j.opts.Calibration) > 0:
+			kind.advice = "give the numbers that the model itself reads, of pixels p (p-M)/S; or state another range, if these are right"
 		case op == nil:
 			kind.advice = "state a wider input range"
 		case len(j.opts.Calibration) > 0:
@@ -235,6 +271,34 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {
 		j.find(hiddenValues, op, t, "%.0f %% of its values are less than half a step of its scale %.3g and become 0; all of [%.4g, %.4g] share it",
 			100*share, step, s.lo, s.hi)
+	}
+}
+
+// findBeforeLog tells of what LOG reads, and RSQRT, and DIV as its second operand: they
+// make large differences of small ones, which a scale for large values does not keep.
+func (j *job) findBeforeLog() {
+	producers := j.graph.Producers()
+	for _, op := range j.graph.Ops {
+		var t *tflite.Tensor
+		switch op.Code {
+		case schema.BuiltinOperatorLOG, schema.BuiltinOperatorRSQRT:
+			t = op.Inputs[0]
+		case schema.BuiltinOperatorDIV:
+			t = op.Inputs[1]
+		}
+		s := j.stats[t]
+		if s == nil || t.Quant == nil || producers[t] != nil && j.float[producers[t]] != "" && j.float[op] != "" {
+			continue
+		}
+		step, tiny := float64(scaleOf(t)), 0
+		for _, x := range s.rows {
+			if x != 0 && math.Abs(float64(x)) < step/2 {
+				tiny++
+			}
+		}
+		if share := float64(tiny) / float64(max(1, len(s.rows))); share > manySaturated {
+			j.find(hiddenBefore, op, t, "%.2g %% of what it reads is less than half a step of the scale %.3g and becomes 0", 100*share, step)
+		}
 	}
 }
 

@@ -84,11 +84,16 @@ func TestFindings(t *testing.T) {
 		change  func(*Options)
 	}{
 		{guessedRange, -1, "", "input", "it covers [", conv(), func(o *Options) { o.Inputs = nil }},
+		{doubtedRange, -1, "", "input", "its range is [0, 255], but the graph seems to read about [-2.118, 2.64]: ±1 moves the first filter by 30.2 of its biases", conv(), func(o *Options) {
+			o.Inputs[0].Range, o.Calibration = Range{0, 255}, nil
+		}},
+		{fedBack, -1, "", "state", `output "next" of the same shape was [-2, 1.908]`, recurrent(), func(o *Options) { o.Inputs = []InputRange{{Range: Range{-1, 1}}, {Range: Range{-1, 1}}} }},
+		{hiddenBefore, 2, "RSQRT", "fourth", "of what it reads is less than half a step", fourthRoots(), func(o *Options) { o.Target = "tflite-2.21" }},
 		{guessedRange, -1, "", "input", "is a guess", even(Chain(Input(1, 40), Dense(5, ReLU), Dense(3))), func(o *Options) { o.Inputs = nil }},
 		{keptFloat, 1, "COS", "unary", "no int8 kernel", even(Chain(image, Conv(4, 3), Unary(schema.BuiltinOperatorCOS, &schema.CosOptionsT{}), Conv(3, 1))),
 			func(o *Options) { o.AllowFloat = true }},
 		{crushedInput, 2, "CONCATENATION", "conv_1", "of 256 steps", crushed, nil},
-		{findingKind{saturation.name, true, "state a wider input range"}, -1, "", "input", "which int8 holds; seen were [-1, 1]", conv(), func(o *Options) { o.Inputs[0].Range = Range{-0.5, 0.5} }},
+		{findingKind{saturation.name, true, "give the numbers that the model itself reads, of pixels p (p-M)/S; or state another range, if these are right"}, -1, "", "input", "which int8 holds; seen were [-1, 1]", conv(), func(o *Options) { o.Inputs[0].Range = Range{-0.5, 0.5} }},
 		{sumOverflow, 0, "FULLY_CONNECTED", "dense", "1 of 2 channels (1)", filterValue(even(Chain(Input(1, 200000), Dense(2, ReLU), Dense(3))), 0, 1, 1, 0),
 			func(o *Options) { o.Calibration = ones(200000) }},
 		{hiddenValues, 1, "CONV_2D", "conv_1", "1 of 3 channels (0)", filterValue(conv(), 1, 0, 1e-3, 0), nil},
@@ -123,6 +128,27 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recurrent is a layer beside a state that doubles with each run.
+func recurrent() *tflite.Model {
+	b := New(1)
+	y := evenDense(b, 3, b.Input(1, 5))
+	state := b.Input(1, 4)
+	state.Name = "state"
+	next := sum(b, state, state)
+	next.Name = "next"
+	return b.Model(y, next)
+}
+
+// fourthRoots are the square roots of 1/x⁴.
+func fourthRoots() *tflite.Model {
+	b := New(1)
+	x := b.Input(1, 8, 8, 3)
+	square := b.Op("square", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, x)
+	fourth := b.Op("fourth", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, square, square)
+	root := b.Op("root", schema.BuiltinOperatorRSQRT, nil, x.Shape, fourth)
+	return b.Model(b.Op("share", schema.BuiltinOperatorLOGISTIC, nil, x.Shape, root))
 }
 
 // manySmall is an output that follows its input, pixel by pixel.

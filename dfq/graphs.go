@@ -80,3 +80,28 @@ func furtherGraphs(file, m *tflite.Model, opts *Options, report *Report) (*tflit
 	}
 	return m, nil
 }
+
+// allUnsupported is err with the ops of all entries that "check support" finds, if it is
+// of that pass: of several graphs it ended at the first.
+func allUnsupported(m *tflite.Model, opts *Options, err error) error {
+	var all *UnsupportedError
+	for _, k := range Entries(m) {
+		in := m.Clone()
+		in.SwapGraphs(0, k)
+		j, e := newJob(in, opts)
+		if e != nil {
+			return err
+		}
+		j.number = k
+		if u := (*UnsupportedError)(nil); errors.As(j.run("check support"), &u) {
+			if all == nil {
+				all = &UnsupportedError{Activations: u.Activations}
+			}
+			all.Ops = append(all.Ops, u.Ops...)
+		}
+	}
+	if all == nil {
+		return err
+	}
+	return all
+}

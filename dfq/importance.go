@@ -43,7 +43,7 @@ func importances(j *job) map[*tflite.Tensor][]float64 {
 		f := spec(op).filter
 		switch {
 		case len(op.Outputs) == 0 || !real(op.Outputs[0]) || j.stats[op.Outputs[0]] == nil:
-		case f != nil && j.stats[op.Inputs[f.input]] != nil:
+		case f != nil && op.Inputs[f.weights].Constant() && j.stats[op.Inputs[f.input]] != nil:
 			w := op.Inputs[f.weights]
 			in, before, values := of(op.Inputs[f.input]), j.importanceBefore(op, of(op.Outputs[0])), w.Floats()
 			share := tapShare(op)
@@ -51,7 +51,7 @@ func importances(j *job) map[*tflite.Tensor][]float64 {
 				x := float64(values[i])
 				in[at.in] += float64(x * x * before[at.out] * share)
 			}
-		case f == nil:
+		case f == nil || !op.Inputs[f.weights].Constant(): // then it stays float
 			for k, t := range op.Inputs {
 				if real(t) && !t.Constant() && j.stats[t] != nil {
 					j.passBack(op, k, of)

@@ -3,6 +3,7 @@ package dfq
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"dfq/dfq/internal/stimulus"
@@ -57,16 +58,28 @@ func findInputRanges(j *job) error {
 	}
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
+		in := &j.report.Inputs[i]
 		if !real(t) {
+			if isPixels(j.graph, t) {
+				encodings[i] = []Encoding{interval(0, 255)}
+				in.Encodings = encodings[i]
+			} else if len(j.opts.Calibration) == 0 && integersOf(j.graph, t) == (integers{}) {
+				j.report.warn("input %q is %v: statistics are drawn with zeros in it, which may show little of what the model computes; give real inputs (--calibrate)", t.Name, t.Type)
+			}
+			if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
+				j.report.warn("input %q is %v, not real numbers: the range stated for it was not used", t.Name, t.Type)
+			}
 			continue
 		}
-		in := &j.report.Inputs[i]
 		encodings[i], err = j.encodingsOf(i, t, md, in)
 		if err != nil {
 			return err
 		}
 		in.Range = hull(encodings[i])
 		in.Encodings = encodings[i]
+		if err := j.doubtRange(i, t, in); err != nil {
+			return err
+		}
 	}
 	if given := j.opts.Calibration; len(given) > 0 {
 		if err := checkGiven(given, j.graph.Inputs); err != nil {
@@ -83,6 +96,31 @@ func findInputRanges(j *job) error {
 		j.inputs = defaultSamples(j.graph)
 	}
 	j.input = func(i int) [][]float32 { return j.makeInput(encodings, i, j.opts.Seed) }
+	return nil
+}
+
+// otherScale is how far a range and what the graph shows may be apart. Ranges that
+// images have are within a factor of 3 of each other, or 50 and more apart.
+const otherScale = 16
+
+// doubtRange warns of a range that is not of the scale that the graph shows: most
+// likely pixels of 0..255 that were not normalized, or a mean and deviation for
+// pixels of 0..1.
+func (j *job) doubtRange(i int, t *tflite.Tensor, in *InputReport) error {
+	if in.Source == "inferred" || stimulus.KindFor(t.Shape) != stimulus.Leaves {
+		return nil
+	}
+	if answer, err := j.firstResponse(i, interval(-1, 1), 1); err != nil || answer == typicalAnswer && subtractedMean(j.graph, t) == 0 {
+		return err // no filter with biases shows anything
+	}
+	shown, why, err := j.inferImage(i, t)
+	if err != nil {
+		return err
+	}
+	r := hull(shown)
+	if times := (in.Range.Hi - in.Range.Lo) / (r.Hi - r.Lo); times > otherScale || times < 1./otherScale {
+		j.find(doubtedRange, nil, t, "its range is [%.4g, %.4g], but the graph seems to read about [%.4g, %.4g]: %s", in.Range.Lo, in.Range.Hi, r.Lo, r.Hi, why)
+	}
 	return nil
 }
 
@@ -493,11 +531,17 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 		v := make([]float32, t.Len())
 		sample[i] = v
 		if len(encodings[i]) == 0 {
-			continue // not real: zeros
+			integersOf(j.graph, t).fill(v, rand.New(rand.NewPCG(seed+uint64(i)<<32, uint64(s))))
+			continue
 		}
 		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
 		channels, inner := stimulus.ChannelsOf(t.Shape)
 		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
+		if !real(t) {
+			for k, x := range v {
+				v[k] = float32(math.Round(float64(x)))
+			}
+		}
 	}
 	return sample
 }

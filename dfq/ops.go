@@ -39,7 +39,7 @@ type opSpec struct {
 
 	// channels links the channels of the op's outputs to those of its inputs, where a
 	// positive factor passes from one to the other; nil: it passes none.
-	channels func(*tflite.Op) []link
+	channels func(*tflite.Op) []channelLink
 
 	// noise is by what the variance of noise in a channel of input k is multiplied;
 	// nil: values that are only moved keep it, functions of a value have their slope.

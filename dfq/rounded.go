@@ -45,7 +45,7 @@ func (j *job) roundedParts(filters []*tflite.Op) (parts []roundedPart, live []ma
 		part := roundedPart{value: values[k]}
 		for _, op := range ops {
 			for _, t := range op.Inputs {
-				if p, ok := made[t]; t != nil && !t.Constant() && (!ok || p < k) && !slices.Contains(g.Inputs, t) {
+				if p, ok := made[t]; t != nil && !t.Constant() && !t.Variable && (!ok || p < k) && !slices.Contains(g.Inputs, t) {
 					g.Inputs = append(g.Inputs, t)
 					if last[t] == k {
 						part.spent = append(part.spent, t)

@@ -173,10 +173,17 @@ func TestFurtherGraphRefused(t *testing.T) {
 	b := New(4)
 	b.Graph = m.Graphs[2]
 	b.Graph.Outputs = append(b.Graph.Outputs, Unary(schema.BuiltinOperatorCOS, nil)(b, b.Graph.Outputs[0]))
-	_, _, err := Quantize(m, &Options{Samples: 1})
-	var u *UnsupportedError
-	if !errors.As(err, &u) || !strings.Contains(err.Error(), `subgraph 2 "decode"`) || u.Ops[0].Name != "COS" {
-		t.Errorf("error %v, want one for COS of subgraph 2", err)
+	for _, main := range []int{0, 1} { // ops of the main graph that are refused as well
+		if main > 0 {
+			b.Graph = m.Graphs[0]
+			b.Graph.Outputs[0] = Unary(schema.BuiltinOperatorSIN, nil)(b, b.Graph.Outputs[0])
+			m.Signatures[0].Outputs[0].Tensor = b.Graph.Outputs[0]
+		}
+		_, _, err := Quantize(m, &Options{Samples: 1})
+		var u *UnsupportedError
+		if !errors.As(err, &u) || len(u.Ops) != main+1 || u.Ops[main].Name != "COS" || !strings.Contains(err.Error(), "subgraph 2, op 2 COS") {
+			t.Errorf("error %v, want one for COS of subgraph 2 beside %d of the main graph", err, main)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 type calibration struct {
 	what   string // for people
 	ranged []bool // by input: whether its range is that of the data
+	doubts []string
 }
 
 // newCalibration loads the data that --calibrate names into the options. Images
@@ -35,7 +36,7 @@ func (f *convertFlags) newCalibration(m *tflite.Model, opts *dfq.Options) (*cali
 	if err != nil {
 		return nil, err
 	}
-	s, images, err := f.calibrationSamples(m.Graphs[0].Inputs, found)
+	s, images, err := f.calibrationSamples(m, found)
 	if err != nil {
 		return nil, fmt.Errorf("--calibrate: %w", err)
 	}
@@ -57,17 +58,17 @@ func (f *convertFlags) newCalibration(m *tflite.Model, opts *dfq.Options) (*cali
 	return c, nil
 }
 
-func (f *convertFlags) calibrationSamples(inputs []*tflite.Tensor, found []dfq.InputReport) (s *samples, images bool, err error) {
+func (f *convertFlags) calibrationSamples(m *tflite.Model, found []dfq.InputReport) (s *samples, images bool, err error) {
 	if images, err = hasImages(f.calibrate); err != nil || !images {
 		if err == nil {
-			s, err = numberSamples(f.calibrate, inputs)
+			s, err = numberSamples(f.calibrate, m.Graphs[0].Inputs, m.Signatures)
 		}
 		return s, false, err
 	}
 	if _, err := onlyImage(found); err != nil {
 		return nil, true, err
 	}
-	s, err = imageSamples(f.calibrate, f.crop, inputs[0])
+	s, err = imageSamples(f.calibrate, f.crop, m.Graphs[0].Inputs[0])
 	return s, true, err
 }
 
@@ -130,7 +131,7 @@ func loadAll(s *samples) ([][][]float32, error) {
 func (c *calibration) takeRanges(opts *dfq.Options, found []dfq.InputReport) {
 	opts.Inputs = append(slices.Clone(opts.Inputs), make([]dfq.InputRange, max(0, len(found)-len(opts.Inputs)))...)
 	for i, in := range found {
-		if in.Source != "inferred" {
+		if in.Source == "" {
 			continue
 		}
 		r := dfq.Range{Lo: math.Inf(1), Hi: math.Inf(-1)}
@@ -138,7 +139,9 @@ func (c *calibration) takeRanges(opts *dfq.Options, found []dfq.InputReport) {
 			r.Lo = math.Min(r.Lo, float64(slices.Min(sample[i])))
 			r.Hi = math.Max(r.Hi, float64(slices.Max(sample[i])))
 		}
-		if r.Lo < r.Hi {
+		if r.Lo == r.Hi {
+			c.doubts = append(c.doubts, fmt.Sprintf("all numbers given for input %q are %g: they show nothing of what the model computes", in.Name, r.Lo))
+		} else if in.Source == "inferred" {
 			opts.Inputs[i].Range, c.ranged[i] = r, true
 		}
 	}
@@ -149,6 +152,7 @@ func (c *calibration) note(r *dfq.Report) {
 	if c == nil {
 		return
 	}
+	r.Warnings = append(r.Warnings, c.doubts...)
 	for i, ranged := range c.ranged {
 		if ranged {
 			r.Inputs[i].Source, r.Inputs[i].Why = "calibration", "least and largest number of the data"

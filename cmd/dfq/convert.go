@@ -382,7 +382,7 @@ func (f *convertFlags) explain(name string, err error) error {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s: %d ops have no %s form", name, len(unsupported.Ops), unsupported.Activations)
 		for _, op := range unsupported.Ops {
-			fmt.Fprintf(&b, "\n  %s", describeOp(op))
+			fmt.Fprintf(&b, "\n  %s", op)
 		}
 		keep := "--allow-float keeps them in float, with all else " + unsupported.Activations
 		if f.target != "" && !f.allowCPU {
@@ -391,10 +391,6 @@ func (f *convertFlags) explain(name string, err error) error {
 		return hintedError{errors.New(b.String()), keep + "; or cut them off the model"}
 	}
 	return fmt.Errorf("%s: %w", name, err)
-}
-
-func describeOp(op dfq.UnsupportedOp) string {
-	return fmt.Sprintf("op %d %s %q: %s", op.Index, op.Name, op.Output, op.Reason)
 }
 
 // summarize says in a few lines what was done.
@@ -408,13 +404,7 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 	fmt.Fprintf(w, "%s -> %s\n", in.name, out)
 	row("ops", "%d of %d %s%s, %d activations fused%s", r.OpsInt8, r.Ops, r.Activations, integerOps(model.Graphs[0]), r.Fused, batchNorms(r))
 	row("size", "%s -> %s (%.0f %%)", kilobytes(len(in.data)), kilobytes(size), 100*float64(size)/float64(len(in.data)))
-	for _, i := range r.Inputs {
-		if i.Source == "" {
-			row("input", "%q %v: not real, left as it is", i.Name, i.Shape)
-			continue
-		}
-		row("input", "%q %v: %s, %s", i.Name, i.Shape, interval(i.Range.Lo, i.Range.Hi), foundHow(i))
-	}
+	inputRows(row, r.Inputs)
 	if real != nil {
 		row("statistics", "%s", real.what)
 	}
@@ -445,9 +435,27 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 			continue // a warning says why
 		}
 		row("subgraph", "%d %q: %d of %d ops INT8", s.Index, s.Name, s.Report.OpsInt8, s.Report.Ops)
+		inputRows(row, s.Report.Inputs)
 		for _, op := range s.Report.Float {
-			row("float", "subgraph %d, %s", s.Index, describeOp(op))
+			row("float", "%s", op)
 		}
+		for _, g := range groupFindings(s.Report.Findings) {
+			if g[0].Warning {
+				row(g.severity(), "subgraph %d, %s", s.Index, g)
+				row("", "%s", g[0].Advice)
+			}
+		}
+	}
+}
+
+// inputRows says how the range of each input of a graph was found.
+func inputRows(row func(head, format string, args ...any), inputs []dfq.InputReport) {
+	for _, i := range inputs {
+		if i.Source == "" {
+			row("input", "%q %v: not real, left as it is", i.Name, i.Shape)
+			continue
+		}
+		row("input", "%q %v: %s, %s", i.Name, i.Shape, interval(i.Range.Lo, i.Range.Hi), foundHow(i))
 	}
 }
 
@@ -523,8 +531,11 @@ func countDoubled(all []dfq.DoubledChannels) int {
 
 // foundHow says where an input's range comes from.
 func foundHow(i dfq.InputReport) string {
-	if i.Source == "stated" {
+	switch i.Source {
+	case "stated":
 		return "stated"
+	case "":
+		return "its integers"
 	}
 	return i.Source + ": " + i.Why
 }

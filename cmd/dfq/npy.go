@@ -151,9 +151,10 @@ func squeeze(shape []int) []int {
 }
 
 // openArrays opens the one array of a .npy file or those of a .npz, one for each
-// input: by the inputs' names if they bear them, else in their order. The file
+// input: by the inputs' names, or those of a signature, if they bear them, else in their
+// order. The file
 // stays open.
-func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
+func openArrays(path string, inputs []*tflite.Tensor, signatures []*tflite.Signature) ([]*array, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func openArrays(path string, inputs []*tflite.Tensor) ([]*array, error) {
 		a, err := readNpy(file, info.Size())
 		return []*array{a}, err
 	case ".npz":
-		return readNpz(file, info.Size(), inputs)
+		return readNpz(file, info.Size(), inputs, signatures)
 	}
 	return nil, errors.New("neither a folder nor a .npy or .npz file")
 }
@@ -185,7 +186,7 @@ const maxUnpacked = 1 << 32
 
 // readNpz reads the arrays that numpy.savez and savez_compressed pack in a ZIP,
 // those of the inputs only.
-func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor) ([]*array, error) {
+func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor, signatures []*tflite.Signature) ([]*array, error) {
 	z, err := zip.NewReader(file, size)
 	if err != nil {
 		return nil, err
@@ -199,12 +200,15 @@ func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor) ([]*array, e
 		}
 	}
 	for _, t := range inputs {
-		if f := byName[t.Name]; f != nil {
+		if f := entryOf(t, byName, signatures); f != nil {
 			named = append(named, f)
 		}
 	}
-	if len(named) == len(inputs) {
+	switch {
+	case len(named) == len(inputs):
 		entries = named
+	case len(named) > 0 && len(entries) == len(inputs): // in their order they would contradict their names
+		return nil, fmt.Errorf("%d of the model's %d inputs have an array of their name; name all, or none", len(named), len(inputs))
 	}
 	if len(entries) != len(inputs) {
 		return nil, wrongCount(len(entries), inputs)
@@ -221,6 +225,22 @@ func readNpz(file io.ReaderAt, size int64, inputs []*tflite.Tensor) ([]*array, e
 		}
 	}
 	return arrays, nil
+}
+
+// entryOf is the array that bears an input's name, or the one it has in a signature,
+// which is what TensorFlow's own interpreter calls it by.
+func entryOf(t *tflite.Tensor, byName map[string]*zip.File, signatures []*tflite.Signature) *zip.File {
+	if f := byName[t.Name]; f != nil {
+		return f
+	}
+	for _, s := range signatures {
+		for _, in := range s.Inputs {
+			if f := byName[in.Name]; f != nil && in.Tensor == t {
+				return f
+			}
+		}
+	}
+	return nil
 }
 
 // readEntry unpacks the array of an input. What does not fit the input is

@@ -14,7 +14,7 @@ import (
 // numberSamples are inputs that were saved as numbers: a folder of .npy and .bin
 // files, one for each input of each sample, or one .npy or .npz file whose
 // arrays hold all samples along a first axis.
-func numberSamples(path string, inputs []*tflite.Tensor) (*samples, error) {
+func numberSamples(path string, inputs []*tflite.Tensor, signatures []*tflite.Signature) (*samples, error) {
 	if len(inputs) == 0 {
 		return nil, errors.New("the model has no inputs")
 	}
@@ -25,7 +25,7 @@ func numberSamples(path string, inputs []*tflite.Tensor) (*samples, error) {
 	if info.IsDir() {
 		return folderSamples(path, inputs)
 	}
-	arrays, err := openArrays(path, inputs)
+	arrays, err := openArrays(path, inputs, signatures)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

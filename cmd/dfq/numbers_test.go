@@ -89,14 +89,14 @@ func TestLoadNumbers(t *testing.T) {
 // TestNumberSamples: consecutive files are the inputs of one sample.
 func TestNumberSamples(t *testing.T) {
 	dir := t.TempDir()
-	for i, name := range []string{"1_a.bin", "1_b.bin", "2_a.bin", "2_b.bin", "notes.txt"} {
+	for i, name := range []string{"1_a.bin", "1_b.bin", "2_a.bin", "2_b.bin", "notes.txt", "._2_a.bin"} {
 		data, _ := binary.Append(nil, binary.LittleEndian, []float32{float32(i)})
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
 	one := &tflite.Tensor{Shape: []int{1}}
-	s, err := numberSamples(dir, []*tflite.Tensor{one, one})
+	s, err := numberSamples(dir, []*tflite.Tensor{one, one}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestNumberSamples(t *testing.T) {
 	if d := cmp.Diff([][]float32{{2}, {3}}, got); d != "" {
 		t.Error(d)
 	}
-	if _, err := numberSamples(dir, []*tflite.Tensor{one, one, one}); err == nil {
+	if _, err := numberSamples(dir, []*tflite.Tensor{one, one, one}, nil); err == nil {
 		t.Error("4 files for 3 inputs are accepted")
 	}
 }
@@ -178,6 +178,7 @@ func zipOf(t *testing.T, names []string, files ...[]byte) []byte {
 func TestArrays(t *testing.T) {
 	a, b := npyOf("|u1", "(3, 1, 2)", []uint8{1, 2, 3, 4, 5, 6}), npyOf("<f4", "(3, 1)", []float32{7, 8, 9})
 	inputs := []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}, {Name: "b", Shape: []int{1, 1}}}
+	signatures := []*tflite.Signature{{Inputs: []tflite.NamedTensor{{Name: "first", Tensor: inputs[0]}, {Name: "second", Tensor: inputs[1]}}}}
 	flipped := zipOf(t, []string{"a.npy"}, a)
 	flipped[bytes.LastIndex(flipped, binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(a)))] ^= 1
 	for _, c := range []struct {
@@ -190,6 +191,8 @@ func TestArrays(t *testing.T) {
 		{"one.npy", a, inputs[:1], [][][]float32{{{1, 2}}, {{3, 4}}, {{5, 6}}}, ""},
 		{"order.npz", zipOf(t, []string{"x.npy", "y.npy"}, a, b), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
 		{"names.npz", zipOf(t, []string{"b.npy", "notes", "a.npy"}, b, nil, a), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
+		{"signature.npz", zipOf(t, []string{"second.npy", "first.npy"}, b, a), inputs, [][][]float32{{{1, 2}, {7}}, {{3, 4}, {8}}, {{5, 6}, {9}}}, ""},
+		{"half.npz", zipOf(t, []string{"b.npy", "x.npy"}, b, a), inputs, nil, "1 of the model's 2 inputs have an array of their name"},
 		{"spare.npz", zipOf(t, []string{"c.npy", "a.npy"}, []byte("no array"), a), inputs[:1], [][][]float32{{{1, 2}}, {{3, 4}}, {{5, 6}}}, ""},
 		{"turned.npz", zipOf(t, []string{"b.npy", "a.npy"}, a, b), inputs, nil, `"a.npy": its shape is [3 1], that of input "a" [1 2]; N samples have [N 2]`},
 		{"flipped.npz", flipped, inputs[:1], nil, `"a.npy": zip: checksum error`},
@@ -205,7 +208,7 @@ func TestArrays(t *testing.T) {
 		if err := os.WriteFile(path, c.data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		s, err := numberSamples(path, c.inputs)
+		s, err := numberSamples(path, c.inputs, signatures)
 		if c.fail != "" {
 			if err == nil || !strings.Contains(err.Error(), c.fail) {
 				t.Errorf("%s: error %v, which does not say %q", c.name, err, c.fail)
@@ -229,7 +232,7 @@ func TestNotFinite(t *testing.T) {
 	if err := os.WriteFile(path, npyOf("<f4", "(2, 2)", []float32{1, 2, 3, float32(math.NaN())}), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s, err := numberSamples(path, []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}})
+	s, err := numberSamples(path, []*tflite.Tensor{{Name: "a", Shape: []int{1, 2}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +252,7 @@ func TestNpzBomb(t *testing.T) {
 		file := zipOf(t, []string{"a.npy"}, npyOf("|u1", shape, make([]uint8, size)))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := readNpz(bytes.NewReader(file), int64(len(file)), inputs)
+		_, err := readNpz(bytes.NewReader(file), int64(len(file)), inputs, nil)
 		runtime.ReadMemStats(&after)
 		if err == nil || !strings.Contains(err.Error(), say) {
 			t.Errorf("error %v, which does not say %q", err, say)

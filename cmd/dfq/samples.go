@@ -32,7 +32,7 @@ func (f *verifyFlags) source(stderr io.Writer, m, got *tflite.Model) (*samples, 
 		return nil, err
 	}
 	if f.inputs != "" {
-		return numberSamples(f.inputs, m.Graphs[0].Inputs)
+		return numberSamples(f.inputs, m.Graphs[0].Inputs, m.Signatures)
 	}
 	opts := &dfq.Options{Inputs: stated, Seed: f.seed, Interpreter: fastest()}
 	found, err := dfq.InputEncodings(m, opts)
@@ -230,7 +230,7 @@ func hasExtension(file string, extensions []string) bool {
 }
 
 // filesIn lists the files of a folder that have one of the extensions, in the
-// order of their names.
+// order of their names, but for hidden ones.
 func filesIn(dir string, extensions ...string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -238,7 +238,7 @@ func filesIn(dir string, extensions ...string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && hasExtension(e.Name(), extensions) {
+		if !e.IsDir() && e.Name()[0] != '.' && hasExtension(e.Name(), extensions) { // macOS puts "._a.jpg" beside a.jpg
 			names = append(names, e.Name())
 		}
 	}

@@ -29,7 +29,11 @@ func check(m *tflite.Model) error {
 		return err
 	}
 	for _, g := range m.Graphs {
+		variables := variablesOf(g)
 		for _, t := range g.Tensors() {
+			if variables[t] {
+				continue
+			}
 			if err := checkTensor(t); err != nil {
 				return fmt.Errorf("tensor %q: %w", t.Name, err)
 			}
@@ -50,6 +54,32 @@ func check(m *tflite.Model) error {
 // sparse reports whether a model has sparse constants.
 func sparse(m *tflite.Model) bool {
 	return slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return slices.ContainsFunc(g.Tensors(), (*tflite.Tensor).Sparse) })
+}
+
+// variablesOf are the handles of variables that nothing but their operators touch.
+func variablesOf(g *tflite.Graph) map[*tflite.Tensor]bool {
+	handles := map[*tflite.Tensor]bool{}
+	for _, op := range g.Ops {
+		if op.Code == schema.BuiltinOperatorVAR_HANDLE && len(op.Inputs) == 0 && len(op.Outputs) == 1 {
+			handles[op.Outputs[0]] = true
+		}
+	}
+	for _, op := range g.Ops {
+		for i, t := range op.Inputs {
+			if i > 0 || op.Code != schema.BuiltinOperatorREAD_VARIABLE && op.Code != schema.BuiltinOperatorASSIGN_VARIABLE {
+				delete(handles, t)
+			}
+		}
+	}
+	for _, t := range slices.Concat(g.Inputs, g.Outputs) {
+		delete(handles, t)
+	}
+	return handles
+}
+
+// remembers reports whether a model has variables, which keep their values from run to run.
+func remembers(m *tflite.Model) bool {
+	return slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return len(variablesOf(g)) > 0 })
 }
 
 // checkTensor refuses types without numbers, which an operator that is not made

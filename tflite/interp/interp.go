@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -32,6 +33,9 @@ type Interpreter struct {
 	xnnpack *C.TfLiteDelegate    // nil: not used
 	said    *C.messages
 	indices []givenIndices // inputs that the C library trusts to be within bounds
+
+	afresh func() (*Interpreter, error) // of a model with variables, which the C library cannot reset; else nil
+	ran    bool
 }
 
 // New makes an interpreter for the bytes of a .tflite file, which it copies.
@@ -78,6 +82,10 @@ func New(model []byte, threads int) (*Interpreter, error) {
 		return nil, err
 	}
 	in.indices = indexInputs(decoded.Graphs[0])
+	if remembers(decoded) {
+		own := slices.Clone(model)
+		in.afresh = func() (*Interpreter, error) { return New(own, threads) }
+	}
 	return in, nil
 }
 
@@ -197,6 +205,15 @@ func (in *Interpreter) invoke(n int, set func(i int, t tensor) error) error {
 	if want := in.c.GetInputTensorCount(); n != want {
 		return fmt.Errorf("interpreter: %d inputs, the model has %d", n, want)
 	}
+	if in.afresh != nil && in.ran {
+		fresh, err := in.afresh()
+		if err != nil {
+			return err
+		}
+		in.Close()
+		*in = *fresh
+	}
+	in.ran = true
 	in.said.len = 0
 	if in.c.ResetVariableTensors() != ctflite.OK {
 		return in.error("reset variables")

@@ -4,6 +4,7 @@ package interp
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"dfq/dfq"
@@ -72,13 +73,65 @@ func within(t *testing.T, got, want []float32, share float64, format string, arg
 	}
 }
 
-// A quantized model with variables follows the float one over many invocations.
-func TestQuantizedState(t *testing.T) {
+// resource is a model whose answers add up in a variable.
+func resource() *tflite.Model {
 	handle := func(b *build.Builder) *tflite.Tensor {
 		h := b.Tensor("handle", schema.TensorTypeRESOURCE, 1)
 		b.Add(schema.BuiltinOperatorVAR_HANDLE, &schema.VarHandleOptionsT{SharedName: "sum"}, nil, h)
 		return h
 	}
+	m := build.Chain(build.Input(1, 4), build.Dense(4), func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
+		old := b.Op("old", schema.BuiltinOperatorREAD_VARIABLE, &schema.ReadVariableOptionsT{}, []int{1, 4}, handle(b))
+		sum := b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, []int{1, 4}, x, old)
+		b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(b), sum})
+		return sum
+	})
+	first := build.New(1)
+	first.Add(schema.BuiltinOperatorCALL_ONCE, &schema.CallOnceOptionsT{InitSubgraphIndex: 1}, nil)
+	m.Graphs[0].Ops = append(first.Graph.Ops, m.Graphs[0].Ops...)
+	init := build.New(2)
+	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats([]int{1, 4}, 0)})
+	m.Graphs = append(m.Graphs, init.Graph)
+	return m
+}
+
+// Each run of a model with variables starts from their first values, and a handle that
+// something else touches is refused.
+func TestVariablesStartAfresh(t *testing.T) {
+	m := resource()
+	data, err := tflite.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := New(data, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { in.Close() }()
+	x := [][]float32{{1, -1, 0.5, 2}}
+	first := run(t, in, x...)
+	for range 2 {
+		equal(t, run(t, in, x...), first...)
+	}
+	if next := bare(t, m); slices.Equal(next.goOn(t, x[0]), next.goOn(t, x[0])) {
+		t.Error("the model does not remember anything")
+	}
+	for _, op := range m.Graphs[0].Ops {
+		if op.Code == schema.BuiltinOperatorVAR_HANDLE {
+			m.Graphs[0].Outputs = append(m.Graphs[0].Outputs, op.Outputs[0])
+		}
+	}
+	if data, err = tflite.Encode(m); err != nil {
+		t.Fatal(err)
+	}
+	if in, err := New(data, 1); err == nil {
+		in.Close()
+		t.Error("a handle among the outputs is taken")
+	}
+}
+
+// A quantized model with variables follows the float one over many invocations.
+func TestQuantizedState(t *testing.T) {
 	models := map[string]*tflite.Model{
 		"variable": build.Chain(build.Input(1, 4), build.Dense(4), func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
 			memory := b.Tensor("memory", schema.TensorTypeFLOAT32, 1, 12)
@@ -86,21 +139,8 @@ func TestQuantizedState(t *testing.T) {
 			return b.Op("svdf", schema.BuiltinOperatorSVDF, &schema.SVDFOptionsT{Rank: 1}, []int{1, 4},
 				x, b.Random(0, 0.5, 4, 4), b.Random(0, 0.5, 4, 3), nil, memory)
 		}, build.Dense(3)),
-		"resource": build.Chain(build.Input(1, 4), build.Dense(4), func(b *build.Builder, x *tflite.Tensor) *tflite.Tensor {
-			old := b.Op("old", schema.BuiltinOperatorREAD_VARIABLE, &schema.ReadVariableOptionsT{}, []int{1, 4}, handle(b))
-			sum := b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, []int{1, 4}, x, old)
-			b.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(b), sum})
-			return sum
-		}),
+		"resource": resource(),
 	}
-	r := models["resource"]
-	first := build.New(1)
-	first.Add(schema.BuiltinOperatorCALL_ONCE, &schema.CallOnceOptionsT{InitSubgraphIndex: 1}, nil)
-	r.Graphs[0].Ops = append(first.Graph.Ops, r.Graphs[0].Ops...)
-	init := build.New(2)
-	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats([]int{1, 4}, 0)})
-	r.Graphs = append(r.Graphs, init.Graph)
-
 	for name, m := range models {
 		t.Run(name, func(t *testing.T) {
 			q := quantized(t, m)

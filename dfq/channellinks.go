@@ -7,11 +7,11 @@ import (
 	"dfq/tflite"
 )
 
-// link says which channels of an op's input are those of its output: a positive factor
+// channelLink says which channels of an op's input are those of its output: a positive factor
 // passes from one to the other, and with it noise. A channel may be in several pairs,
 // where it is repeated or becomes a part of another; one that is in none is constant, or
 // is read by nobody.
-type link struct {
+type channelLink struct {
 	input, output int // operands of the op
 	pairs         []channelPair
 }
@@ -19,7 +19,7 @@ type link struct {
 type channelPair struct{ in, out int }
 
 // channelLinks are the links that op's row declares; nil where no factor may pass.
-func channelLinks(op *tflite.Op) []link {
+func channelLinks(op *tflite.Op) []channelLink {
 	if spec(op).channels == nil || !commutes(op) {
 		return nil
 	}
@@ -46,18 +46,18 @@ func consecutive(in, out, n int) []channelPair {
 // passThrough links equal channels of all real operands: what works on each channel alone
 // and commutes with positive factors, and ADD. Operands with fewer axes are broadcast;
 // constants of ADD and SUB are scaled along (see channelScales.apply).
-func passThrough(op *tflite.Op) []link {
+func passThrough(op *tflite.Op) []channelLink {
 	n := channelCount(op.Outputs[0])
 	for _, t := range slices.Concat(op.Inputs, op.Outputs) {
 		if real(t) && channelCount(t) != n {
 			return nil
 		}
 	}
-	var links []link
+	var links []channelLink
 	for k, t := range op.Inputs {
 		for o, out := range op.Outputs {
 			if real(t) && !t.Constant() && real(out) {
-				links = append(links, link{k, o, consecutive(0, 0, n)})
+				links = append(links, channelLink{k, o, consecutive(0, 0, n)})
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func passThrough(op *tflite.Op) []link {
 }
 
 // sloped is for PRELU.
-func sloped(op *tflite.Op) []link {
+func sloped(op *tflite.Op) []channelLink {
 	if !op.Inputs[1].Constant() {
 		return nil
 	}
@@ -74,7 +74,7 @@ func sloped(op *tflite.Op) []link {
 
 // overSpace is passThrough for ops with one real input whose other operands or options
 // must leave the channel axis alone.
-func overSpace(op *tflite.Op) []link {
+func overSpace(op *tflite.Op) []channelLink {
 	in, out := op.Inputs[0], op.Outputs[0]
 	if len(in.Shape) != len(out.Shape) || len(in.Shape) < 2 || !real(in) || in.Constant() {
 		return nil
@@ -84,7 +84,7 @@ func overSpace(op *tflite.Op) []link {
 
 // chosen is passThrough for ops that choose between operands, or join rows of them, none
 // of which may be a constant, which keeps its size.
-func chosen(op *tflite.Op) []link {
+func chosen(op *tflite.Op) []channelLink {
 	for _, t := range op.Inputs {
 		if real(t) && (t.Constant() || len(t.Shape) != len(op.Outputs[0].Shape)) {
 			return nil
@@ -94,7 +94,7 @@ func chosen(op *tflite.Op) []link {
 }
 
 // reducedSpace is for MEAN and the like: axes must not hold the channel axis.
-func reducedSpace(op *tflite.Op) []link {
+func reducedSpace(op *tflite.Op) []channelLink {
 	in := op.Inputs[0]
 	for _, a := range op.Inputs[1].Ints() {
 		if a == -1 || a == len(in.Shape)-1 {
@@ -109,7 +109,7 @@ func reducedSpace(op *tflite.Op) []link {
 
 // gated is for MUL: a factor that nothing scales leaves the other operand's scale to the
 // product.
-func gated(op *tflite.Op) []link {
+func gated(op *tflite.Op) []channelLink {
 	k := 0
 	a, b, out := op.Inputs[0], op.Inputs[1], op.Outputs[0]
 	if a.Constant() || len(a.Shape) < len(b.Shape) || !b.Constant() && a.Len() < b.Len() {
@@ -118,11 +118,11 @@ func gated(op *tflite.Op) []link {
 	if a.Constant() || channelCount(a) != channelCount(out) || fusedActivation(op) && op.Activation() != schema.ActivationFunctionTypeRELU {
 		return nil
 	}
-	return []link{{k, 0, consecutive(0, 0, channelCount(out))}}
+	return []channelLink{{k, 0, consecutive(0, 0, channelCount(out))}}
 }
 
 // sliced is for SLICE.
-func sliced(op *tflite.Op) []link {
+func sliced(op *tflite.Op) []channelLink {
 	in, out, begin := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
 	if channelCount(in) == channelCount(out) {
 		return overSpace(op)
@@ -134,7 +134,7 @@ func sliced(op *tflite.Op) []link {
 }
 
 // strided is for STRIDED_SLICE that leaves all axes in their places.
-func strided(op *tflite.Op) []link {
+func strided(op *tflite.Op) []channelLink {
 	in, begin, steps := op.Inputs[0], op.Inputs[1].Ints(), op.Inputs[3].Ints()
 	o, ok := op.Options.(*schema.StridedSliceOptionsT)
 	last := len(in.Shape) - 1
@@ -160,7 +160,7 @@ func strided(op *tflite.Op) []link {
 }
 
 // picked links the channels of the output to every step-th of the input, from one on.
-func picked(op *tflite.Op, from, step int) []link {
+func picked(op *tflite.Op, from, step int) []channelLink {
 	pairs := make([]channelPair, channelCount(op.Outputs[0]))
 	for c := range pairs {
 		pairs[c] = channelPair{from + c*step, c}
@@ -168,11 +168,11 @@ func picked(op *tflite.Op, from, step int) []link {
 			return nil
 		}
 	}
-	return []link{{0, 0, pairs}}
+	return []channelLink{{0, 0, pairs}}
 }
 
 // gathered is for GATHER.
-func gathered(op *tflite.Op) []link {
+func gathered(op *tflite.Op) []channelLink {
 	in, index := op.Inputs[0], op.Inputs[1]
 	o, ok := op.Options.(*schema.GatherOptionsT)
 	switch {
@@ -190,12 +190,12 @@ func gathered(op *tflite.Op) []link {
 		}
 		pairs = append(pairs, channelPair{i, c})
 	}
-	return []link{{0, 0, pairs}}
+	return []channelLink{{0, 0, pairs}}
 }
 
 // permuted is for TRANSPOSE that moves the axes of channels among themselves only:
 // the last one, or all that markShuffles found.
-func permuted(op *tflite.Op) []link {
+func permuted(op *tflite.Op) []channelLink {
 	in, perm := op.Inputs[0], op.Inputs[1].Ints()
 	n, first := channelCount(in), len(in.Shape)-1 // axis of the channels
 	if len(perm) != len(in.Shape) || len(perm) == 0 || in.Constant() {
@@ -224,12 +224,12 @@ func permuted(op *tflite.Op) []link {
 		}
 		pairs[c] = channelPair{from, c}
 	}
-	return []link{{0, 0, pairs}}
+	return []channelLink{{0, 0, pairs}}
 }
 
 // parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
 // passThrough.
-func parted(op *tflite.Op) []link {
+func parted(op *tflite.Op) []channelLink {
 	k, axes := 0, op.Inputs[len(op.Inputs)-1]
 	if op.Code == schema.BuiltinOperatorSPLIT {
 		k, axes = 1, op.Inputs[0]
@@ -241,10 +241,10 @@ func parted(op *tflite.Op) []link {
 	if axis[0] != -1 && axis[0] != len(in.Shape)-1 {
 		return passThrough(op)
 	}
-	var links []link
+	var links []channelLink
 	at := 0
 	for o, t := range op.Outputs {
-		links = append(links, link{k, o, consecutive(at, 0, channelCount(t))})
+		links = append(links, channelLink{k, o, consecutive(at, 0, channelCount(t))})
 		at += channelCount(t)
 	}
 	if at != channelCount(in) {
@@ -254,7 +254,7 @@ func parted(op *tflite.Op) []link {
 }
 
 // stacked is for CONCATENATION: along channels by slices, along other axes as passThrough.
-func stacked(op *tflite.Op) []link {
+func stacked(op *tflite.Op) []channelLink {
 	out := op.Outputs[0]
 	o, ok := op.Options.(*schema.ConcatenationOptionsT)
 	if !ok {
@@ -263,14 +263,14 @@ func stacked(op *tflite.Op) []link {
 	if int(o.Axis) != -1 && int(o.Axis) != len(out.Shape)-1 {
 		return chosen(op)
 	}
-	var links []link
+	var links []channelLink
 	at := 0
 	for k, t := range op.Inputs {
 		if !real(t) || t.Constant() {
 			return nil
 		}
 		if t.Len() > 0 { // channelCount takes an axis of none for one of 1
-			links = append(links, link{k, 0, consecutive(0, at, channelCount(t))})
+			links = append(links, channelLink{k, 0, consecutive(0, at, channelCount(t))})
 			at += channelCount(t)
 		}
 	}
@@ -281,7 +281,7 @@ func stacked(op *tflite.Op) []link {
 }
 
 // paddedZeros is for PAD: zeros are zeros at any scale. New channels are free.
-func paddedZeros(op *tflite.Op) []link {
+func paddedZeros(op *tflite.Op) []channelLink {
 	in, out, p := op.Inputs[0], op.Outputs[0], op.Inputs[1].Ints()
 	if len(p) != 2*len(in.Shape) || in.Constant() {
 		return nil
@@ -290,12 +290,12 @@ func paddedZeros(op *tflite.Op) []link {
 	if before < 0 || before+channelCount(in) > channelCount(out) {
 		return nil
 	}
-	return []link{{0, 0, consecutive(0, before, channelCount(in))}}
+	return []channelLink{{0, 0, consecutive(0, before, channelCount(in))}}
 }
 
 // packed is for PACK and UNPACK: the axis that comes or goes is another than that of
 // channels.
-func packed(op *tflite.Op) []link {
+func packed(op *tflite.Op) []channelLink {
 	var axis int
 	switch o := op.Options.(type) {
 	case *schema.PackOptionsT:
@@ -320,12 +320,12 @@ func packed(op *tflite.Op) []link {
 // flattened is for RESHAPE and its like, and for SPACE_TO_DEPTH and DEPTH_TO_SPACE, whose
 // blocks are numbered before the channels in each: the channels of the longer axis are
 // those of the shorter one over and over.
-func flattened(op *tflite.Op) []link {
+func flattened(op *tflite.Op) []channelLink {
 	n, m := channelCount(op.Inputs[0]), channelCount(op.Outputs[0])
 	if n%m != 0 && m%n != 0 || op.Inputs[0].Constant() {
 		return nil
 	}
-	return []link{{0, 0, repeated(n, m)}}
+	return []channelLink{{0, 0, repeated(n, m)}}
 }
 
 // repeated pairs n channels with m, the fewer of which are repeated.

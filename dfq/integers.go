@@ -1,0 +1,78 @@
+package dfq
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"dfq/dfq/internal/stimulus"
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// isPixels reports whether t is an image of integers, which the graph itself turns
+// into real numbers.
+func isPixels(g *tflite.Graph, t *tflite.Tensor) bool {
+	switch t.Type {
+	case schema.TensorTypeUINT8, schema.TensorTypeINT32, schema.TensorTypeINT64:
+		return t.Quant == nil && stimulus.KindFor(t.Shape) == stimulus.Leaves &&
+			!slices.ContainsFunc(g.Uses()[t], func(u tflite.Use) bool { return u.Op.Code != schema.BuiltinOperatorCAST })
+	}
+	return false
+}
+
+// integers says what the numbers of an input that is no image and not real stand for,
+// as far as the ops show that read them, maybe behind such as only change its shape or type.
+type integers struct {
+	rows int  // of the smallest table that they pick from, as tokens do; 0: none
+	mask bool // they become real numbers, as a mask does of what is there
+}
+
+func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
+	var is integers
+	same := map[*tflite.Tensor]bool{input: true}
+	for _, op := range g.Ops {
+		table, picks, axis := 0, 1, 0
+		switch op.Code {
+		case schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorEXPAND_DIMS, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorCAST:
+			if len(op.Inputs) > 0 && len(op.Outputs) > 0 && same[op.Inputs[0]] {
+				same[op.Outputs[0]] = !real(op.Outputs[0])
+				is.mask = is.mask || real(op.Outputs[0])
+			}
+			continue
+		case schema.BuiltinOperatorGATHER:
+			if o, ok := op.Options.(*schema.GatherOptionsT); ok {
+				axis = int(o.Axis)
+			}
+		case schema.BuiltinOperatorEMBEDDING_LOOKUP:
+			table, picks = 1, 0
+		default:
+			continue
+		}
+		if len(op.Inputs) < 2 || !same[op.Inputs[picks]] || op.Inputs[table] == nil {
+			continue
+		}
+		shape := op.Inputs[table].Shape
+		if axis < 0 {
+			axis += len(shape)
+		}
+		if axis >= 0 && axis < len(shape) && (is.rows == 0 || shape[axis] < is.rows) {
+			is.rows = shape[axis]
+		}
+	}
+	return is
+}
+
+// fill makes such numbers up: any rows of the table; ones and then zeros, half of them
+// ones at least; else zeros.
+func (is integers) fill(v []float32, random *rand.Rand) {
+	switch {
+	case is.rows > 1:
+		for k := range v {
+			v[k] = float32(random.IntN(is.rows))
+		}
+	case is.mask && len(v) > 0:
+		for k := range v[:len(v)/2+random.IntN(len(v)-len(v)/2)+1] {
+			v[k] = 1
+		}
+	}
+}
