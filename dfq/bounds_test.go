@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -79,10 +80,10 @@ func TestNumbersThatStandForNothing(t *testing.T) {
 func TestPadsThatStay(t *testing.T) {
 	pad := func(v float32, borders ...int32) Layer {
 		return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
-			shape := []int{1, x.Shape[1] + int(borders[2]+borders[3]), x.Shape[2] + int(borders[4]+borders[5]), x.Shape[3]}
-			by := make([]int, 8)
+			shape, by := slices.Clone(x.Shape), make([]int, 8)
 			for i, n := range borders {
 				by[i] = int(n)
+				shape[i/2] += by[i]
 			}
 			return b.Op("padded", schema.BuiltinOperatorPADV2, &schema.PadV2OptionsT{}, shape, x, b.Ints([]int{4, 2}, by...), b.Floats(nil, v))
 		}
@@ -98,6 +99,11 @@ func TestPadsThatStay(t *testing.T) {
 		"no relu":          {Sequence(Conv(4, 3), pad(-9, 0, 0, 1, 1, 1, 1, 0, 0), maxima), false},
 		"above":            {Sequence(Conv(4, 3, ReLU), pad(9, 0, 0, 1, 1, 1, 1, 0, 0), maxima), false},
 		"whole windows":    {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 3, 0, 1, 1, 0, 0), maxima), false},
+		"whole columns":    {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 0, 3, 0, 0), maxima), false},
+		"images":           {Sequence(Conv(4, 3, ReLU), pad(-9, 1, 0, 1, 1, 1, 1, 0, 0), maxima), false},
+		"images behind":    {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 1, 1, 1, 1, 1, 0, 0), maxima), false},
+		"channels":         {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 1, 1, 2, 0), maxima), false},
+		"channels behind":  {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 1, 1, 0, 2), maxima), false},
 		"averages":         {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 1, 1, 0, 0), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 3, Valid)), false},
 		"another reader":   {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 1, 1, 0, 0), Concat(maxima, Conv(2, 3, Valid))), false},
 		"itself an output": {Sequence(Conv(4, 3, ReLU), pad(-9, 0, 0, 1, 1, 1, 1, 0, 0)), false},

@@ -3,6 +3,7 @@ package dfq
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,28 @@ func onlyGraph(m *tflite.Model, k int) string {
 	return (&tflite.Model{Graphs: []*tflite.Graph{m.Graphs[k]}}).String()
 }
 
+// A graph that stays keeps what stands in it, also hybrid ops, whose weights are INT8 and
+// whose values are not: rules of INT8 are for the graphs that became it.
+func TestHybridGraphThatStays(t *testing.T) {
+	m := loop()
+	w := m.Graphs[2].Ops[1].Inputs[1]
+	codes := make([]int8, w.Len())
+	for i := range codes {
+		codes[i] = int8(8*i - 60)
+	}
+	w.SetInt8s(codes)
+	w.Quant = &tflite.Quantization{Scale: []float32{0.01}, Zero: []int64{0}}
+	q, _ := quantize(t, m, &Options{AllowFloat: true, Samples: 4, Interpreter: interpreter})
+	for k := range m.Graphs[1:] {
+		if was, is := onlyGraph(m, k+1), onlyGraph(q, k+1); was != is {
+			t.Errorf("subgraph %d was\n%s\nand is\n%s", k+1, was, is)
+		}
+	}
+	if op := q.Graphs[0].Ops[0]; op.Code != schema.BuiltinOperatorFULLY_CONNECTED || !quantized(op) {
+		t.Errorf("the first layer is not INT8\n%v", q)
+	}
+}
+
 // twoSignatures is a file of two graphs that know nothing of each other, and a
 // third that no one runs.
 func twoSignatures() *tflite.Model {
@@ -161,6 +184,70 @@ func TestSeveralSignatures(t *testing.T) {
 		want.SwapGraphs(0, 2)
 		again.SwapGraphs(0, 2)
 		sameAnswers(t, want, again, 20) // with room above made-up answers
+	}
+	if string(encode(t, m)) != string(before) {
+		t.Error("the model is another one afterwards")
+	}
+}
+
+// A graph that a signature names stays as it is where there is nothing to quantize, or
+// where that has been done.
+func TestSignaturesThatStay(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Mean())
+	step := graph("step", [][]int{{1}}, []schema.TensorType{i32}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
+		next := b.Tensor("next", i32, 1)
+		b.Add(schema.BuiltinOperatorADD, &schema.AddOptionsT{}, list(in[0], b.Ints([]int{1}, 1)), next)
+		return list(next)
+	})
+	ready := graph("ready", [][]int{{1, 4}}, []schema.TensorType{schema.TensorTypeINT8}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
+		in[0].Quant = &tflite.Quantization{Scale: []float32{0.5}, Zero: []int64{3}}
+		y := b.Op("real", schema.BuiltinOperatorDEQUANTIZE, &schema.DequantizeOptionsT{}, []int{1, 4}, in[0])
+		b.Graph.Ops[0].Version = 2
+		return list(y)
+	})
+	m.Graphs = append(m.Graphs, step, ready)
+	for _, g := range m.Graphs {
+		m.Signatures = append(m.Signatures, &tflite.Signature{Key: g.Name, Graph: g,
+			Inputs:  []tflite.NamedTensor{{Name: "x", Tensor: g.Inputs[0]}},
+			Outputs: []tflite.NamedTensor{{Name: "y", Tensor: g.Outputs[0]}}})
+	}
+	q, r := quantize(t, m, stated())
+	if len(r.Subgraphs) != 2 || !strings.Contains(r.Subgraphs[0].Kept, errNothing.Error()) || !strings.Contains(r.Subgraphs[1].Kept, ErrQuantized.Error()) {
+		t.Errorf("the report says %+v of the subgraphs", r.Subgraphs)
+	}
+	for k := range m.Graphs {
+		if was, is := onlyGraph(m, k), onlyGraph(q, k); (was == is) != (k > 0) {
+			t.Errorf("subgraph %d was\n%s\nand is\n%s", k, was, is)
+		}
+	}
+}
+
+// A further graph takes the place of the main one for a while: afterwards each is where it
+// was, and ops run those that they ran. Samples are the main graph's alone.
+func TestSignatureBesideBranches(t *testing.T) {
+	m := branches()
+	m.Graphs = append(m.Graphs, graph("decode", [][]int{{1, 6}}, []schema.TensorType{f32}, func(b *Builder, in []*tflite.Tensor) []*tflite.Tensor {
+		return list(evenDense(b, 2, in[0]))
+	}))
+	for _, g := range []*tflite.Graph{m.Graphs[0], m.Graphs[3]} {
+		m.Signatures = append(m.Signatures, &tflite.Signature{Key: g.Name, Graph: g,
+			Inputs:  []tflite.NamedTensor{{Name: "x", Tensor: g.Inputs[0]}},
+			Outputs: []tflite.NamedTensor{{Name: "y", Tensor: g.Outputs[0]}}})
+	}
+	before := encode(t, m)
+	q, r := quantize(t, m, &Options{AllowFloat: true, Samples: 4, Calibration: Inputs(m, 9, 4, 1), Interpreter: interpreter})
+	if len(r.Subgraphs) != 3 || r.Subgraphs[2].Report == nil || !quantized(q.Graphs[3].Ops[0]) {
+		t.Errorf("the report says %+v of the subgraphs\n%v", r.Subgraphs, q)
+	}
+	for k, g := range m.Graphs {
+		if is := q.Graphs[k]; is.Name != g.Name || !slices.Equal(is.Inputs[0].Shape, g.Inputs[0].Shape) {
+			t.Errorf("graph %d was %q and is %q", k, g.Name, is.Name)
+		}
+	}
+	for _, op := range q.Graphs[0].Ops {
+		if o, ok := op.Options.(*schema.IfOptionsT); ok && (o.ThenSubgraphIndex != 1 || o.ElseSubgraphIndex != 2) {
+			t.Errorf("%s runs %v\n%v", q.Graphs[0].Place(op), op.Callees(), q)
+		}
 	}
 	if string(encode(t, m)) != string(before) {
 		t.Error("the model is another one afterwards")

@@ -27,6 +27,7 @@ func TestTargetKeepsRules(t *testing.T) {
 		{"scale of RELU6", "nnapi-1.3", "same scale", Chain(Input(1, 4, 4, 3), relu6)},
 		{"no QUANTIZE", "nnapi-1.2", "type", Chain(Input(1, 4, 4, 3), unequalParts)},
 		{"range inside RELU6", "hexagon-htp", "range beyond the activation", Chain(Input(1, 4, 4, 3), Concat(Sequence(Conv(4, 1), relu6), Conv(4, 1)))},
+		{"range inside a RELU6 of its own", "hexagon-htp", "range beyond the activation", Chain(Input(1, 4, 4, 3), Concat(relu6, Conv(4, 1)))},
 		{"batch", "mediatek", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
 		{"batch", "edgetpu", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
 		{"SQUEEZE", "hexagon-htp", "operator", Chain(Input(1, 1, 4), squeezed)},
@@ -103,6 +104,24 @@ func squeezed(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return b.Op("squeezed", schema.BuiltinOperatorSQUEEZE, &schema.SqueezeOptionsT{SqueezeDims: []int32{1}}, []int{1, 4}, x)
 }
 
+// A RESHAPE can leave one dimension open: what leaves more stays what it is.
+func TestToReshape(t *testing.T) {
+	for _, test := range []struct {
+		signature []int
+		want      []int // nil if it stays
+	}{{nil, []int{1, 8, 4}}, {[]int{-1, 8, 4}, []int{-1, 8, 4}}, {[]int{1, -1, 4}, []int{1, -1, 4}}, {[]int{-1, -1, 4}, nil}} {
+		m := Chain(Input(1, 1, 8, 4), func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			return b.Op("squeezed", schema.BuiltinOperatorSQUEEZE, &schema.SqueezeOptionsT{SqueezeDims: []int32{1}}, []int{1, 8, 4}, x)
+		})
+		op := m.Graphs[0].Ops[0]
+		op.Outputs[0].Signature = test.signature
+		toReshape(op)
+		if stays := op.Code == schema.BuiltinOperatorSQUEEZE; stays != (test.want == nil) || !stays && !slices.Equal(op.Inputs[1].Ints(), test.want) {
+			t.Errorf("signature %v: want a RESHAPE to %v\n%v", test.signature, test.want, m)
+		}
+	}
+}
+
 // XNNPACK takes sums and products of any file, however far apart the scales are.
 func TestSumsAndProductsForXNNPACK(t *testing.T) {
 	times := func(b *Builder, x *tflite.Tensor, name string, factor float32) *tflite.Tensor {
@@ -121,6 +140,15 @@ func TestSumsAndProductsForXNNPACK(t *testing.T) {
 		// x + a constant for each place, far below a step of x
 		"constant": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 			return plus(b, "y", schema.BuiltinOperatorADD, times(b, x, "large", 1e4), b.Random(0, 1e-3, x.Shape...))
+		},
+		// a constant for each place, far below a step of x, from x
+		"subtracted": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			return plus(b, "y", schema.BuiltinOperatorSUB, times(b, x, "large", 1e4), b.Random(0, 1e-3, x.Shape...))
+		},
+		// 10⁴·x + (−9999)·x
+		"sum": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			large := times(b, x, "large", 1e4)
+			return plus(b, "y", schema.BuiltinOperatorADD, large, times(b, x, "less", -9999))
 		},
 		// 10⁴·x − 9999·x
 		"difference": func(b *Builder, x *tflite.Tensor) *tflite.Tensor {

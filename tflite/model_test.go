@@ -2,6 +2,7 @@ package tflite
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"dfq/schema"
@@ -73,5 +74,49 @@ func TestCloneIsApart(t *testing.T) {
 	}
 	if after := m.String(); after != before {
 		t.Errorf("the original changed:\n%s", after)
+	}
+}
+
+// TestSwapGraphs: options name the graphs that they named before, under their new
+// numbers, and a clone keeps its own.
+func TestSwapGraphs(t *testing.T) {
+	m := &Model{}
+	for _, name := range []string{"main", "then", "otherwise", "decode"} {
+		m.Graphs = append(m.Graphs, &Graph{Name: name})
+	}
+	run := func(code schema.BuiltinOperator, options any) *Op { return &Op{Code: code, Options: options} }
+	m.Graphs[0].Ops = []*Op{
+		run(schema.BuiltinOperatorRELU, nil),
+		run(schema.BuiltinOperatorIF, &schema.IfOptionsT{ThenSubgraphIndex: 1, ElseSubgraphIndex: 2}),
+		run(schema.BuiltinOperatorSTABLEHLO_CASE, &schema.StablehloCaseOptionsT{BranchSubgraphIndices: []int32{3, 1, 3}}),
+	}
+	m.Graphs[3].Ops = []*Op{run(schema.BuiltinOperatorWHILE, &schema.WhileOptionsT{CondSubgraphIndex: 2, BodySubgraphIndex: 1})}
+	named := func(m *Model) (list []string) {
+		for _, g := range m.Graphs {
+			for _, op := range g.Ops {
+				for _, k := range op.Callees() {
+					list = append(list, g.Name+" runs "+m.Graphs[k].Name)
+				}
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+	want := []string{"decode runs otherwise", "decode runs then", "main runs decode", "main runs decode", "main runs otherwise", "main runs then", "main runs then"}
+	if got := named(m); !slices.Equal(got, want) {
+		t.Fatalf("before: %v", got)
+	}
+	for _, pair := range [][2]int{{0, 3}, {1, 3}, {2, 0}} {
+		c := m.Clone()
+		c.SwapGraphs(pair[0], pair[1])
+		if a, b := c.Graphs[pair[0]].Name, m.Graphs[pair[1]].Name; a != b {
+			t.Errorf("%v: graph %q, want %q", pair, a, b)
+		}
+		if got := named(c); !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v", pair, got, want)
+		}
+		if got := named(m); !slices.Equal(got, want) {
+			t.Errorf("%v: a swap in a clone changed the original: %v", pair, got)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -147,4 +148,22 @@ func FuzzInspect(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestStoredRange: scale·(lo − zero) to scale·(hi − zero) of the integers of each type.
+func TestStoredRange(t *testing.T) {
+	for _, c := range []struct {
+		typ  schema.TensorType
+		zero float64
+		want *dfq.Range
+	}{
+		{schema.TensorTypeINT8, -1, &dfq.Range{Lo: -63.5, Hi: 64}},
+		{schema.TensorTypeUINT8, 128, &dfq.Range{Lo: -64, Hi: 63.5}},
+		{schema.TensorTypeINT16, 0, &dfq.Range{Lo: -16384, Hi: 16383.5}},
+		{schema.TensorTypeFLOAT32, 0, nil},
+	} {
+		if got := storedRange(c.typ, 0.5, c.zero); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.typ, got, c.want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"dfq/dfq"
+	"dfq/tflite"
 )
 
 // TestBars: each output is held against the bars that it has a figure for, and no
@@ -36,5 +37,49 @@ func TestBars(t *testing.T) {
 		if say != c.say {
 			t.Errorf("%s: %q, not %q", c.name, say, c.say)
 		}
+	}
+}
+
+// TestSameBoundary: models are compared where their inputs and outputs may hold as many
+// numbers, whatever their order of dimensions; an open dimension has any length.
+func TestSameBoundary(t *testing.T) {
+	of := func(shapes ...[]int) (list []*tflite.Tensor) {
+		for _, s := range shapes {
+			v := &tflite.Tensor{Shape: s}
+			for d, n := range s {
+				if n < 0 { // open, and 1 for want of a number
+					v.Signature, v.Shape = s, append([]int{}, s...)
+					v.Shape[d] = 1
+				}
+			}
+			list = append(list, v)
+		}
+		return list
+	}
+	image, classes := []int{1, 8, 8, 3}, []int{1, 10}
+	for _, c := range []struct {
+		name            string
+		inputs, outputs []*tflite.Tensor
+		same            bool
+	}{
+		{"the same", of(image), of(classes), true},
+		{"channels first", of([]int{1, 3, 8, 8}), of([]int{10}), true},
+		{"another size", of([]int{1, 9, 8, 3}), of(classes), false},
+		{"other answers", of(image), of([]int{1, 11}), false},
+		{"one input more", of(image, image), of(classes), false},
+		{"one output more", of(image), of(classes, classes), false},
+		{"open height", of([]int{1, -1, 8, 3}), of(classes), true},
+		{"open height, another width", of([]int{1, -1, 9, 3}), of(classes), false},
+		{"open, of other dimensions", of([]int{-1, 3}), of(classes), false},
+	} {
+		want, got := &tflite.Graph{Inputs: of(image), Outputs: of(classes)}, &tflite.Graph{Inputs: c.inputs, Outputs: c.outputs}
+		for _, pair := range [][2]*tflite.Graph{{want, got}, {got, want}} {
+			if err := sameBoundary(pair[0], pair[1]); (err == nil) != c.same {
+				t.Errorf("%s: %v, same: %v", c.name, err, c.same)
+			}
+		}
+	}
+	if sameBoundary(&tflite.Graph{Inputs: of(image)}, &tflite.Graph{Inputs: of(image)}) == nil {
+		t.Error("no outputs: nothing to compare")
 	}
 }

@@ -47,6 +47,9 @@ var rules = []struct {
 	{"tflite", "bias", target.Warning, depthwise(8, 8, 4, 3, 1, 1, noBias), depthwise(8, 8, 4, 3, 1, 1)},
 	{"tflite", "scale", target.Error, op(schema.BuiltinOperatorLESS, 2, nil, &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{4}}, with(q8(4), 1, 0), q8(4)), op(schema.BuiltinOperatorLESS, 2, nil, &tflite.Tensor{Type: schema.TensorTypeBOOL, Shape: []int{4}}, q8(4), q8(4))},
 	{"tflite", "scale", target.Error, sum(0, 1, 1), sum(0x1p-126, 1, 1)},
+	{"tflite", "scale", target.Error, change(typed(unary(schema.BuiltinOperatorRELU, 3, nil, 4), schema.TensorTypeINT16), clampTo(0.001, 5)), typed(unary(schema.BuiltinOperatorRELU, 3, nil, 4), schema.TensorTypeINT16)},
+	{"tflite", "scale", target.Error, fixedOut(schema.BuiltinOperatorRELU, nil, 0.1, 128, 4), fixedOut(schema.BuiltinOperatorRELU, nil, 0.1, 127, 4)},
+	{"tflite", "scale", target.Error, conv(8, 8, 3, 4, 3, 1, 1, func(o *tflite.Op) { o.Inputs[1].Quant.Zero[3] = 6 }), conv(8, 8, 3, 4, 3, 1, 1)},
 	{"tflite", "quantization", target.Error, sumOf(&tflite.Tensor{Type: schema.TensorTypeINT8, Shape: []int{4}}), sumOf(q8(4))},
 	{"tflite", "per-channel values", target.Error, sumOf(perChannel(q8(4), 0)), sumOf(q8(4))},
 	{"tflite", "rank", target.Error, unaryRank(schema.BuiltinOperatorTRANSPOSE, 9), unaryRank(schema.BuiltinOperatorTRANSPOSE, 8)},
@@ -59,12 +62,22 @@ var rules = []struct {
 	{"xnnpack", "scale ratio", target.Warning, product(16, 16, 1, 3), product(16, 15, 1, 3)},
 	{"xnnpack", "scale ratio", target.Warning, leaky(0.1, 0.1, 1./300), leaky(0.1, 0.1, 1./200)},
 	{"xnnpack", "scale ratio", target.Warning, leaky(13, 0.1, 0.5), leaky(12.8, 0.1, 0.5)},
+	{"xnnpack", "scale ratio", target.Warning, leaky(1, 300, 1.9), leaky(1, 200, 1.9)},
+	{"xnnpack", "scale ratio", target.Warning, leaky(64, 1, 2.5), leaky(64, 1, 2)},
+	{"xnnpack", "scale ratio", target.Warning, leaky(64, 1, -2), leaky(64, 1, -1.5)},
+	{"xnnpack", "scale ratio", target.Warning, leaky(1, 1, -1./300), leaky(1, 1, -1./200)},
+	{"xnnpack", "scale ratio", target.Warning, requantized(129, 1), requantized(128, 1)},
+	{"xnnpack", "scale ratio", target.Warning, requantized(1, 257), requantized(1, 256)},
+	{"xnnpack", "type", target.Note, op(schema.BuiltinOperatorQUANTIZE, 1, nil, of(schema.TensorTypeUINT8, 4), q8(4)), requantized(0.1, 0.2)},
+	{"xnnpack", "zero point", target.Note, matmul(1), matmul(0)},
 	{"xnnpack", "bias", target.Warning, depthwise(8, 8, 4, 3, 1, 1, noBias), dense(1, 4, 3, noBias)},
 	{"xnnpack", "same scale", target.Warning, rescaled(reshaped()), reshaped()},
 	{"xnnpack", "inputs", target.Note, concat(6), concat(5)},
 	{"xnnpack", "stride", target.Note, pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 3, schema.PaddingVALID), pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 3, 3, schema.PaddingVALID)},
 	{"xnnpack", "slice size", target.Note, rest(-1), rest(2)},
 	{"xnnpack", "operator", target.Note, unary(schema.BuiltinOperatorSQUEEZE, 1, nil, 4), op(schema.BuiltinOperatorEXPAND_DIMS, 1, nil, q8(1, 4), q8(4), scalar(0))},
+	{"xnnpack", "stride", target.Note, change(pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 2, schema.PaddingVALID), steps(3, 2)), pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 2, schema.PaddingVALID)},
+	{"xnnpack", "stride", target.Note, change(pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 2, schema.PaddingVALID), steps(2, 3)), change(pool(schema.BuiltinOperatorMAX_POOL_2D, 9, 9, 4, 2, 2, schema.PaddingVALID), steps(1, 2))},
 	{"xnnpack", "slice mask", target.Note, sliced(schema.StridedSliceOptionsT{ShrinkAxisMask: 1}, 1), sliced(schema.StridedSliceOptionsT{BeginMask: 1}, 1)},
 	{"xnnpack", "slice step", target.Note, sliced(schema.StridedSliceOptionsT{}, 2), sliced(schema.StridedSliceOptionsT{}, 1)},
 	{"xnnpack", "fused activation", target.Note, fused(conv(8, 8, 3, 4, 3, 1, 1), 4), fused(conv(8, 8, 3, 4, 3, 1, 1), 3)},
@@ -82,6 +95,7 @@ var rules = []struct {
 	{"nnapi-1.1", "squeeze_dims", target.Error, op(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{}, q8(8), q8(1, 8)), op(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{SqueezeDims: []int32{0}}, q8(8), q8(1, 8))},
 	{"nnapi-1.3", "type", target.Error, indexOf(schema.TensorTypeINT64), indexOf(schema.TensorTypeINT32)},
 	{"nnapi-1.1", "dilation", target.Error, conv(20, 20, 3, 4, 3, 1, 2), conv(20, 20, 3, 4, 3, 1, 1)},
+	{"nnapi-1.1", "dilation", target.Error, depthwise(20, 20, 4, 3, 1, 2), depthwise(20, 20, 4, 3, 1, 1)},
 	{"nnapi-1.1", "same scale", target.Error, rescaled(concat(2)), concat(2)},
 	{"nnapi-1.2", "version", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Version = 6 }), dense(1, 4, 3)},
 	{"nnapi-1.3", "version", target.Error, split(4), split(2)},
@@ -89,11 +103,15 @@ var rules = []struct {
 	{"nnapi-1.3", "version", target.Warning, product(0.1, 0.1, 0.01, 3), product(0.1, 0.1, 0.1, 2)},
 	{"nnapi-1.2", "type", target.Error, versioned(split(3), 3), typed(versioned(split(3), 3), schema.TensorTypeUINT8)},
 	{"nnapi-1.2", "resize mode", target.Error, resize(4, 4, 8, 8, false, true), resize(4, 4, 8, 8, false, false)},
+	{"nnapi-1.2", "resize mode", target.Error, nearest(4, 4, 8, 8, false, true), nearest(4, 4, 8, 8, false, false)},
 	{"nnapi-1.2", "keep_num_dims", target.Error, keepDims(), dense(1, 4, 3)},
 	{"nnapi-1.3", "type", target.Error, unary(schema.BuiltinOperatorSUM, 1, nil, 4), typed(unary(schema.BuiltinOperatorSUM, 1, nil, 4), schema.TensorTypeFLOAT32)},
 	{"nnapi-1.3", "window", target.Warning, pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 17, 17, 4, 17, 1, schema.PaddingVALID), pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, 16, 4, 16, 1, schema.PaddingVALID)},
 	{"nnapi-1.3", "scalar", target.Error, op(schema.BuiltinOperatorMEAN, 2, &schema.ReducerOptionsT{}, q8(), q8(4), list(0)), op(schema.BuiltinOperatorMEAN, 2, &schema.ReducerOptionsT{}, q8(1), q8(4), list(0))},
 	{"nnapi-1.3", "axis", target.Error, packed(2), packed(1)},
+	{"nnapi-1.3", "axis", target.Error, packed(-1), packed(-2)},
+	{"nnapi-1.3", "axis", target.Error, unpacked(1), unpacked(0)},
+	{"nnapi-1.3", "axis", target.Error, unpacked(-1), unpacked(-2)},
 	{"nnapi-1.3", "crops", target.Error, cropped(1), cropped(0)},
 	{"nnapi-1.3", "constant operand", target.Error, change(reshaped(), computed(1)), reshaped()},
 	{"nnapi-1.3", "rank", target.Error, add([]int{1, 2, 3, 4, 5}, []int{1}), add([]int{1, 2, 3, 4}, []int{1})},
@@ -131,6 +149,9 @@ var rules = []struct {
 	{"ethos-u55", "per-channel weights", target.Warning, dense(1, 4, 3, wideScales), dense(1, 4, 3)},
 	{"ethos-u55", "batch", target.Warning, unary(schema.BuiltinOperatorRELU, 2, nil, 2, 3, 4, 5), unary(schema.BuiltinOperatorRELU, 2, nil, 1, 3, 4, 5)},
 	{"ethos-u55", "dimension", target.Warning, unary(schema.BuiltinOperatorRELU, 2, nil, 1, 65536), unary(schema.BuiltinOperatorRELU, 2, nil, 1, 65535)},
+	{"ethos-u55", "stride", target.Error, depthwise(16, 16, 4, 3, 4, 1), depthwise(16, 16, 4, 3, 3, 1)},
+	{"ethos-u55", "window", target.Error, pool(schema.BuiltinOperatorMAX_POOL_2D, 300, 300, 1, 257, 1, schema.PaddingVALID), pool(schema.BuiltinOperatorMAX_POOL_2D, 300, 300, 1, 256, 1, schema.PaddingVALID)},
+	{"ethos-u55", "window", target.Error, pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, 16, 4, 9, 1, schema.PaddingSAME), pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, 16, 4, 8, 1, schema.PaddingSAME)},
 
 	{"hexagon-htp", "operator", target.Error, unary(schema.BuiltinOperatorSQUEEZE, 1, nil, 4), reshaped()},
 	{"hexagon-htp", "rank", target.Error, unaryRank(schema.BuiltinOperatorRELU, 6), unaryRank(schema.BuiltinOperatorTANH, 5)},
@@ -177,6 +198,32 @@ func TestRules(t *testing.T) {
 				if f.Target != r.target || f.Fault == "" || f.Advice == "" || f.Source == "" || f.Name == "" {
 					t.Errorf("%s: incomplete finding %+v", r.target, f)
 				}
+			}
+		}
+	}
+}
+
+// TestLevels: what one level of NNAPI refuses, the next takes.
+func TestLevels(t *testing.T) {
+	for _, c := range []struct {
+		rule        string
+		early, late string
+		op          *tflite.Op
+	}{
+		{"dilation", "nnapi-1.1", "nnapi-1.2", conv(20, 20, 3, 4, 3, 1, 2)},
+		{"rank", "nnapi-1.1", "nnapi-1.2", softmax(1, 2, 3)},
+		{"squeeze_dims", "nnapi-1.1", "nnapi-1.2", op(schema.BuiltinOperatorSQUEEZE, 1, &schema.SqueezeOptionsT{}, q8(8), q8(1, 8))},
+		{"same scale", "nnapi-1.1", "nnapi-1.2", rescaled(concat(2))},
+		{"keep_num_dims", "nnapi-1.2", "nnapi-1.3", keepDims()},
+		{"resize mode", "nnapi-1.2", "nnapi-1.3", resize(4, 4, 8, 8, false, true)},
+	} {
+		for _, level := range []string{c.early, c.late} {
+			found, err := target.Lint(model(c.op), level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.ContainsFunc(found, func(f target.Finding) bool { return f.Rule == c.rule }); got != (level == c.early) {
+				t.Errorf("%q of %s at %s: %t among %v", c.rule, c.op.Code, level, got, found)
 			}
 		}
 	}
@@ -379,6 +426,30 @@ func split(version int) *tflite.Op {
 
 func packed(axis int) *tflite.Op {
 	return op(schema.BuiltinOperatorPACK, 2, &schema.PackOptionsT{ValuesCount: 2, Axis: int32(axis)}, q8(1, 2, 4), q8(1, 4), q8(1, 4))
+}
+
+func unpacked(axis int) *tflite.Op {
+	o := op(schema.BuiltinOperatorUNPACK, 2, &schema.UnpackOptionsT{Num: 2, Axis: int32(axis)}, q8(2), q8(2, 2))
+	o.Outputs = append(o.Outputs, q8(2))
+	return o
+}
+
+// requantized is a QUANTIZE from one scale to another.
+func requantized(x, y float32) *tflite.Op {
+	return op(schema.BuiltinOperatorQUANTIZE, 1, nil, with(q8(4), y, 0), with(q8(4), x, 0))
+}
+
+// matmul is a BATCH_MATMUL whose second factor has a zero point.
+func matmul(zero int64) *tflite.Op {
+	return op(schema.BuiltinOperatorBATCH_MATMUL, 2, &schema.BatchMatMulOptionsT{}, q8(1, 2, 3), q8(1, 2, 4), with(q8(1, 4, 3), 0.1, zero))
+}
+
+// steps sets the strides of a pool.
+func steps(h, w int32) func(*tflite.Op) {
+	return func(o *tflite.Op) {
+		p := o.Options.(*schema.Pool2DOptionsT)
+		p.StrideH, p.StrideW = h, w
+	}
 }
 
 func cropped(n int) *tflite.Op {

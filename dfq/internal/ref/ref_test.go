@@ -207,3 +207,22 @@ func TestComputedWeights(t *testing.T) {
 		}
 	}
 }
+
+// A convolution whose patches do not fit the buffer at once: the border is zero in every
+// part. Of ones under a 3×3 filter of ones, 9 are seen inside, 6 at an edge, 4 in a corner.
+func TestLargeImages(t *testing.T) {
+	const n = 200
+	m := single(schema.BuiltinOperatorCONV_2D, same3(1), 1, real(2, n, n, 1), constant([]int{1, 3, 3, 1}, ones(9)...))
+	y := mustEvaluate(t, m, ones(2*n*n))[0]
+	seen := func(i int) float32 {
+		if i == 0 || i == n-1 {
+			return 2
+		}
+		return 3
+	}
+	for i, v := range y {
+		if want := seen(i/n%n) * seen(i%n); v != want {
+			t.Fatalf("image %d, row %d, column %d: %g, want %g", i/n/n, i/n%n, i%n, v, want)
+		}
+	}
+}
