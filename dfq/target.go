@@ -107,7 +107,8 @@ func fitTarget(j *job) error {
 	}
 	for _, op := range j.graph.Ops {
 		alike := op.Code == schema.BuiltinOperatorSQUEEZE || op.Code == schema.BuiltinOperatorEXPAND_DIMS
-		if alike && !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE) {
+		bare := op.Code == schema.BuiltinOperatorRESHAPE && len(op.Inputs) < j.limits.Inputs(op.Code)
+		if bare || alike && !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE) {
 			toReshape(op)
 		}
 	}
@@ -126,8 +127,9 @@ func fixBatch(t *tflite.Tensor) {
 	}
 }
 
-// toReshape turns op, which only adds or drops dimensions of 1, into a RESHAPE,
-// if at most one of its output's dimensions can vary.
+// toReshape turns op, which only adds or drops dimensions of 1, or is a RESHAPE
+// whose shape is no operand, into a RESHAPE whose shape is one, if at most one of
+// its output's dimensions can vary.
 func toReshape(op *tflite.Op) {
 	y := op.Outputs[0]
 	dims := make([]int32, len(y.Shape))

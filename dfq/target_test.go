@@ -30,6 +30,9 @@ func TestTargetKeepsRules(t *testing.T) {
 		{"range inside a RELU6 of its own", "hexagon-htp", "range beyond the activation", Chain(Input(1, 4, 4, 3), Concat(relu6, Conv(4, 1)))},
 		{"batch", "mediatek", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
 		{"batch", "edgetpu", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
+		{"batch", "exynos", "dynamic shape", anyBatch(Chain(Input(1, 4), Dense(4)))},
+		{"shape of RESHAPE", "exynos", "missing operand", Chain(Input(1, 1, 4), bareReshape)},
+		{"SQUEEZE", "exynos", "operator", Chain(Input(1, 1, 4), squeezed)},
 		{"SQUEEZE", "hexagon-htp", "operator", Chain(Input(1, 1, 4), squeezed)},
 		{"SQUEEZE of any batch", "mediatek", "operator", anyBatch(Chain(Input(1, 1, 4), squeezed))},
 	}
@@ -98,6 +101,11 @@ func anyBatch(m *tflite.Model) *tflite.Model {
 		}
 	}
 	return m
+}
+
+// bareReshape has its shape in its options only.
+func bareReshape(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	return b.Op("reshaped", schema.BuiltinOperatorRESHAPE, &schema.ReshapeOptionsT{NewShape: []int32{1, 4}}, []int{1, 4}, x)
 }
 
 func squeezed(b *Builder, x *tflite.Tensor) *tflite.Tensor {

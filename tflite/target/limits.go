@@ -65,6 +65,10 @@ func (l Limits) RestrictedScale(code schema.BuiltinOperator) bool {
 // operator's activation.
 func (l Limits) Clamped(code schema.BuiltinOperator) bool { return l.t.rules[code].clamped }
 
+// Inputs returns how many inputs an operator must have at least, 0 if its
+// kernels tell.
+func (l Limits) Inputs(code schema.BuiltinOperator) int { return l.t.rules[code].inputs }
+
 // FixedBatch reports whether the first dimension of shapes should be known
 // beforehand, like the others.
 func (l Limits) FixedBatch() bool { return l.t.fixedBatch }

@@ -28,6 +28,7 @@ type rule struct {
 	clamped    bool     // the output holds nothing outside of its activation
 	fixed      *quantization
 	constant   []int // inputs that must be constants where they are there
+	inputs     int   // fewest inputs
 
 	checks    []check
 	quantized string // what to do about a quantized type that is not taken; "": what holds for all targets
@@ -60,6 +61,9 @@ func (c check) as(s Severity) check { c.severity = s; return c }
 // from returns the check with a source of its own.
 func (c check) from(source string) check { c.source = source; return c }
 
+// advise returns the check with other advice.
+func (c check) advise(advice string) check { c.advice = advice; return c }
+
 // quantization is the scale and zero point that an op's output must have.
 type quantization struct {
 	scale float32
@@ -78,6 +82,7 @@ const (
 	i8   types = 1 << schema.TensorTypeINT8
 	u8   types = 1 << schema.TensorTypeUINT8
 	i16  types = 1 << schema.TensorTypeINT16
+	u16  types = 1 << schema.TensorTypeUINT16
 	i32  types = 1 << schema.TensorTypeINT32
 	i64  types = 1 << schema.TensorTypeINT64
 	i4   types = 1 << schema.TensorTypeINT4
@@ -293,6 +298,9 @@ func (l *linter) activation() {
 }
 
 func (l *linter) operands() {
+	if i := l.row.inputs - 1; i >= 0 && l.op.input(i) == nil {
+		l.errorf("missing operand", "write it; conversion for this target does", nil, "there is no input %d", i)
+	}
 	for _, i := range l.row.constant {
 		if t := l.op.input(i); t != nil && !t.Constant() && !(l.target.unpacks && l.op.around.unpacked(t)) {
 			l.errorf("constant operand", "fix the model's input shape, so that the operand can be computed beforehand", t, "input %d must be a constant", i)

@@ -102,6 +102,8 @@ var targets = []*target{
 	ethosU("ethos-u55", u55), ethosU("ethos-u65", u55), ethosU("ethos-u85", u85),
 	hexagon,
 	mediatek,
+	exynos,
+	googleTensor,
 	micro,
 }
 

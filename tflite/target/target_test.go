@@ -166,6 +166,28 @@ var rules = []struct {
 	{"mediatek", "type", target.Error, between(schema.BuiltinOperatorQUANTIZE, schema.TensorTypeINT32, schema.TensorTypeINT8), between(schema.BuiltinOperatorQUANTIZE, schema.TensorTypeFLOAT32, schema.TensorTypeINT8)},
 	{"hexagon-htp", "type", target.Error, between(schema.BuiltinOperatorDEQUANTIZE, schema.TensorTypeINT8, schema.TensorTypeINT32), between(schema.BuiltinOperatorDEQUANTIZE, schema.TensorTypeINT8, schema.TensorTypeFLOAT32)},
 
+	{"exynos", "operator", target.Error, unary(schema.BuiltinOperatorSQUEEZE, 1, nil, 4), reshaped()},
+	{"exynos", "operator", target.Error, prelu(1, 1, 3), leaky(0.1, 0.1, 0.1)},
+	{"exynos", "type", target.Error, typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeFLOAT64), typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeFLOAT32)},
+	{"exynos", "dynamic shape", target.Error, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 1) }), change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) })},
+	{"exynos", "dynamic shape", target.Warning, change(reshaped(), func(o *tflite.Op) { signature(o.Inputs[0], 0) }), reshaped()},
+	{"exynos", "weights shape", target.Error, dense(1, 4, 3, func(o *tflite.Op) { o.Inputs[1].Shape = []int{3, 1, 4} }), dense(1, 4, 3)},
+	{"exynos", "fused activation", target.Error, fused(pool(schema.BuiltinOperatorMAX_POOL_2D, 8, 8, 4, 2, 2, schema.PaddingVALID), 1), pool(schema.BuiltinOperatorMAX_POOL_2D, 8, 8, 4, 2, 2, schema.PaddingVALID)},
+	{"exynos", "fused activation", target.Error, fused(pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 8, 8, 4, 2, 2, schema.PaddingVALID), 3), fused(conv(8, 8, 3, 4, 3, 1, 1), 3)},
+	{"exynos", "fused activation", target.Error, fused(concat(2), 1), fused(upscaled(), 1)},
+	{"exynos", "axis", target.Error, running(-1), running(-2)},
+	{"exynos", "batch_dims", target.Error, unary(schema.BuiltinOperatorGATHER, 5, &schema.GatherOptionsT{BatchDims: 1}, 4), unary(schema.BuiltinOperatorGATHER, 2, &schema.GatherOptionsT{}, 4)},
+	{"exynos", "beta", target.Error, fixedOut(schema.BuiltinOperatorSOFTMAX, &schema.SoftmaxOptionsT{Beta: 2}, 1./256, -128, 4), softmax(4)},
+	{"exynos", "missing operand", target.Error, change(reshaped(), func(o *tflite.Op) { o.Inputs = o.Inputs[:1] }), reshaped()},
+	{"exynos", "constant operand", target.Error, change(reshaped(), computed(1)), reshaped()},
+	{"exynos", "constant operand", target.Error, change(sliced(schema.StridedSliceOptionsT{}, 1), computed(2)), sliced(schema.StridedSliceOptionsT{NewAxisMask: 1}, 2)},
+	{"exynos", "slice offset", target.Error, sliced(schema.StridedSliceOptionsT{Offset: true}, 1), sliced(schema.StridedSliceOptionsT{}, 1)},
+	{"exynos", "composite", target.Error, composite("odml.group_norm"), composite("odml.rms_norm")},
+
+	{"google-tensor", "operator", target.Error, unary(schema.BuiltinOperatorRANK, 1, nil, 4), unary(schema.BuiltinOperatorSQUEEZE, 1, nil, 4)},
+	{"google-tensor", "operator", target.Error, unary(schema.BuiltinOperatorREDUCE_PROD, 2, nil, 4), typed(unary(schema.BuiltinOperatorREDUCE_MAX, 2, nil, 4), schema.TensorTypeFLOAT32)},
+	{"google-tensor", "operator", target.Error, custom("TFLite_Detection_PostProcess"), composite("odml.rms_norm")},
+
 	{"tflm", "type", target.Error, typed(resize(4, 4, 8, 8, false, false), schema.TensorTypeINT16), resize(4, 4, 8, 8, false, false)},
 	{"tflm", "type", target.Error, indexOf(schema.TensorTypeINT64), indexOf(schema.TensorTypeINT32)},
 	{"tflm", "operator", target.Error, unary(schema.BuiltinOperatorTILE, 3, nil, 4), unary(schema.BuiltinOperatorELU, 1, nil, 4)},
@@ -279,6 +301,7 @@ func TestAdvice(t *testing.T) {
 		{"nnapi-1.2", boundary, "type", "convert without --io"},
 		{"nnapi-1.2", inner, "type", "NNAPI 1.3 takes it"},
 		{"mediatek", open, "dynamic shape", "fix the batch; conversion for this target does"},
+		{"exynos", unary(schema.BuiltinOperatorTILE, 3, nil, 4), "operator", "the NPU runs nothing"},
 		{"tflm", unary(schema.BuiltinOperatorEXP, 2, nil, 4), "type", "nothing else runs it"},
 		{"tflm", typed(unary(schema.BuiltinOperatorRELU, 2, nil, 4), schema.TensorTypeFLOAT16), "type", "convert it to INT8"},
 		{"tflm", unary(schema.BuiltinOperatorTILE, 3, nil, 4), "operator", "nothing else runs it"},
@@ -300,6 +323,15 @@ func custom(name string) *tflite.Op {
 	o := op(schema.BuiltinOperatorCUSTOM, 1, nil, q8(4), q8(4))
 	o.Custom = name
 	return o
+}
+
+func composite(name string) *tflite.Op {
+	return op(schema.BuiltinOperatorSTABLEHLO_COMPOSITE, 1, &schema.StableHLOCompositeOptionsT{Name: name}, q8(4), q8(4))
+}
+
+// running is a CUMSUM of a matrix.
+func running(axis int) *tflite.Op {
+	return op(schema.BuiltinOperatorCUMSUM, 1, &schema.CumsumOptionsT{}, q8(2, 4), q8(2, 4), scalar(axis))
 }
 
 func versioned(o *tflite.Op, v int) *tflite.Op { o.Version = v; return o }
@@ -551,6 +583,9 @@ func TestLimits(t *testing.T) {
 	if lo, hi := limits("tflite-2.9").Versions(schema.BuiltinOperatorEXP); lo != 1 || hi != 1 {
 		t.Errorf("EXP in 2.9: %d to %d", lo, hi)
 	}
+	if n := limits("exynos").Inputs(schema.BuiltinOperatorRESHAPE); n != 2 {
+		t.Errorf("RESHAPE on Exynos: %d inputs", n)
+	}
 	for _, c := range []struct {
 		what      string
 		got, want bool
@@ -563,6 +598,9 @@ func TestLimits(t *testing.T) {
 		{"TensorFlow Lite asks MEAN to keep the scale", limits("tflite").SameScale(schema.BuiltinOperatorMEAN), false},
 		{"MediaTek wants to know the batch", limits("mediatek").FixedBatch(), true},
 		{"Ethos-U55 wants to know the batch", limits("ethos-u55").FixedBatch(), false},
+		{"Exynos wants to know the batch", limits("exynos").FixedBatch(), true},
+		{"Exynos takes PRELU", limits("exynos").Takes(schema.BuiltinOperatorPRELU), false},
+		{"Google Tensor takes PRELU", limits("google-tensor").Takes(schema.BuiltinOperatorPRELU), true},
 		{"HTP clamps ranges", limits("hexagon-htp").Clamped(schema.BuiltinOperatorCONV_2D), true},
 		{"Edge TPU takes HARD_SWISH", limits("edgetpu").Takes(schema.BuiltinOperatorHARD_SWISH), false},
 		{"XNNPACK takes PRELU", limits("xnnpack").Takes(schema.BuiltinOperatorPRELU), false},
@@ -588,6 +626,9 @@ func TestLimitsRelease(t *testing.T) {
 		{"xnnpack", schema.BuiltinOperatorADD, "2.9"},
 		{"ethos-u55", schema.BuiltinOperatorEXP, ""},
 		{"ethos-u55", schema.BuiltinOperatorSQRT, "2.9"},
+		{"exynos", schema.BuiltinOperatorEXP, ""},
+		{"exynos", schema.BuiltinOperatorNEG, "2.9"},
+		{"google-tensor", schema.BuiltinOperatorEXP, "2.9"},
 	} {
 		l, err := target.LimitsOf(c.target, schema.TensorTypeINT8)
 		if got := l.Release(c.code); err != nil || got != c.want {
