@@ -51,6 +51,8 @@ func normalize(j *job) error {
 	unshareConstants(g)
 	explicitBiases(g)
 	plainPads(g)
+	multiplySquares(g)
+	averageSums(j)
 	markShuffles(g)
 	return nil
 }

@@ -327,8 +327,8 @@ func passesNamed(names []string) ([]string, error) {
 	return found, nil
 }
 
-// checkTargets refuses to write over the model and the calibration data, to write
-// two things to one place, and to write a model to a terminal.
+// checkTargets refuses to write over the model and the calibration data, into folders that
+// are not there, two things to one place, and a model to a terminal.
 func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
 	for _, to := range []string{f.out, f.report} {
 		if to == standard {
@@ -339,6 +339,8 @@ func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
 			return usagef("%s is the model itself; dfq does not write over what it reads", to)
 		} else if to != "" && f.calibrate != "" && isData(f.calibrate, to) {
 			return usagef("%s is calibration data; dfq does not write over what it reads", to)
+		} else if folder, _ := filepath.Split(linked(to)); to != "" && !isFolder(cmp.Or(folder, ".")) {
+			return fmt.Errorf("%s: there is no folder %s", to, folder)
 		}
 	}
 	if f.out == standard && isTerminal(stdout) {
@@ -348,6 +350,11 @@ func (f *convertFlags) checkTargets(in *modelFile, stdout io.Writer) error {
 		return usagef("--report and -o are both %s", f.out)
 	}
 	return nil
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func isFile(f *os.File, info fs.FileInfo) bool {

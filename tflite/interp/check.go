@@ -28,6 +28,9 @@ func check(m *tflite.Model) error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
+	if err := checkLoops(m); err != nil {
+		return err
+	}
 	for _, g := range m.Graphs {
 		variables := variablesOf(g)
 		for _, t := range g.Tensors() {
@@ -82,6 +85,34 @@ func remembers(m *tflite.Model) bool {
 	return slices.ContainsFunc(m.Graphs, func(g *tflite.Graph) bool { return len(variablesOf(g)) > 0 })
 }
 
+// checkLoops refuses graphs that two WHILEs run: the first leaves them with tensors that
+// the second frees.
+func checkLoops(m *tflite.Model) error {
+	runs := map[int]*tflite.Op{}
+	for _, g := range m.Graphs {
+		for _, op := range g.Ops {
+			if op.Code != schema.BuiltinOperatorWHILE {
+				continue
+			}
+			for _, k := range op.Callees() {
+				if first := runs[k]; first != nil && first != op {
+					return fmt.Errorf("%s: it runs subgraph %d, as another WHILE does; the interpreter takes a graph for one loop only", g.Place(op), k)
+				}
+				runs[k] = op
+			}
+		}
+	}
+	return nil
+}
+
+// shapeOf is the shape of op's first input, nil if there is none.
+func shapeOf(op *tflite.Op) []int {
+	if len(op.Inputs) == 0 || op.Inputs[0] == nil {
+		return nil
+	}
+	return op.Inputs[0].Shape
+}
+
 // checkTensor refuses types without numbers, which an operator that is not made
 // for them takes for pointers, and scales that are no positive numbers.
 func checkTensor(t *tflite.Tensor) error {
@@ -132,6 +163,10 @@ func checkOp(op *tflite.Op) error {
 		// These copy as many bytes as the input has.
 		if len(op.Inputs) > 0 && len(op.Outputs) > 0 && op.Outputs[0] != nil && op.Inputs[0].Type != op.Outputs[0].Type {
 			return fmt.Errorf("it makes %v of %v", op.Outputs[0].Type, op.Inputs[0].Type)
+		}
+	case schema.BuiltinOperatorSOFTMAX, schema.BuiltinOperatorLOG_SOFTMAX:
+		if s := shapeOf(op); len(s) > 0 && s[len(s)-1] == 0 {
+			return fmt.Errorf("a shape of %v: the kernel divides by the last dimension", s)
 		}
 	case schema.BuiltinOperatorDEPTHWISE_CONV_2D:
 		if len(op.Inputs) != 3 {

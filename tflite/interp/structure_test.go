@@ -5,6 +5,7 @@ package interp
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"dfq/dfq"
@@ -93,6 +94,56 @@ func resource() *tflite.Model {
 	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats([]int{1, 4}, 0)})
 	m.Graphs = append(m.Graphs, init.Graph)
 	return m
+}
+
+// A graph that two WHILEs run, and a SOFTMAX of nothing, end the process in the C library.
+func TestRefusedBeforeItCrashes(t *testing.T) {
+	b := build.New(1)
+	x := b.Input(1, 0)
+	nothing := b.Model(b.Op("softmax", schema.BuiltinOperatorSOFTMAX, &schema.SoftmaxOptionsT{Beta: 1}, []int{1, 0}, x))
+	loops := func(second int32) *tflite.Model {
+		b := build.New(1)
+		y := b.Input(1, 4)
+		for _, cond := range []int32{1, second} {
+			next := b.Tensor("next", schema.TensorTypeFLOAT32, 1, 4)
+			b.Add(schema.BuiltinOperatorWHILE, &schema.WhileOptionsT{CondSubgraphIndex: cond, BodySubgraphIndex: cond + 1}, []*tflite.Tensor{y}, next)
+			y = next
+		}
+		m := b.Model(y)
+		for range 2 {
+			cond, body := build.New(2), build.New(3)
+			cond.Input(1, 4)
+			never := cond.Tensor("never", schema.TensorTypeBOOL, 1)
+			never.Data = []byte{0}
+			more := cond.Tensor("more", schema.TensorTypeBOOL, 1)
+			cond.Add(schema.BuiltinOperatorLOGICAL_AND, nil, []*tflite.Tensor{never, never}, more)
+			cond.Model(more)
+			body.Model(body.Op("same", schema.BuiltinOperatorRELU, nil, []int{1, 4}, body.Input(1, 4)))
+			m.Graphs = append(m.Graphs, cond.Graph, body.Graph)
+		}
+		return m
+	}
+	for name, test := range map[string]struct {
+		m    *tflite.Model
+		fail string
+	}{
+		"softmax of nothing":      {nothing, `op 0 SOFTMAX "softmax": a shape of [1 0]`},
+		"two loops, one graph":    {loops(1), `op 1 WHILE "next_1": it runs subgraph 1, as another WHILE does`},
+		"two loops, graphs apart": {loops(3), ""},
+	} {
+		data, err := tflite.Encode(test.m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := New(data, 1)
+		if err == nil {
+			run(t, in, make([]float32, test.m.Graphs[0].Inputs[0].Len()))
+			in.Close()
+		}
+		if (err == nil) != (test.fail == "") || err != nil && !strings.Contains(err.Error(), test.fail) {
+			t.Errorf("%s: error %v, want %q", name, err, test.fail)
+		}
+	}
 }
 
 // Each run of a model with variables starts from their first values, and a handle that
