@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"dfq/tflite"
@@ -85,8 +86,11 @@ func TestCompareIndices(t *testing.T) {
 	b[0] = b[1]
 	biases.SetFloats(b)
 	samples := Inputs(m, 1, 20, 1)
+	var together sync.Mutex
 	want, equal := 0.0, 0.0
 	d, err := Compare(m, q, evaluate, len(samples), func(i int) ([][]float32, error) { return samples[i], nil }, func(_ int, a, b [][]float32) {
+		together.Lock()
+		defer together.Unlock()
 		for i := range a[0] {
 			want++
 			if a[0][i] == b[0][i] {

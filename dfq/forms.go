@@ -34,8 +34,8 @@ func isSquare(op *tflite.Op) bool {
 	return false
 }
 
-// averageSums writes SUM as n times the MEAN of n values. Its int8 kernel wraps around, and
-// so the range of a sum would have to hold n times that of what is summed.
+// averageSums writes SUM as n times the MEAN of n values, where n is known. Its int8 kernel
+// wraps around, and so the range of a sum would have to hold n times that of what is summed.
 func averageSums(j *job) {
 	if !j.limits.Takes(schema.BuiltinOperatorMEAN) {
 		return
@@ -43,10 +43,13 @@ func averageSums(j *job) {
 	var ops []*tflite.Op
 	for _, op := range j.graph.Ops {
 		ops = append(ops, op)
-		if op.Code != schema.BuiltinOperatorSUM || len(op.Inputs) != 2 || len(op.Outputs) != 1 || !real(op.Inputs[0]) || op.Outputs[0].Len() == 0 {
+		if op.Code != schema.BuiltinOperatorSUM || len(op.Inputs) != 2 || len(op.Outputs) != 1 || !real(op.Inputs[0]) || !op.Inputs[1].Constant() {
 			continue
 		}
 		y := op.Outputs[0]
+		if y.Len() == 0 || openCount(op.Inputs[0]) > openCount(y) {
+			continue
+		}
 		mean := &tflite.Tensor{Name: y.Name + "_mean", Type: y.Type, Shape: y.Shape, Signature: y.Signature}
 		n := &tflite.Tensor{Name: y.Name + "_count"}
 		n.SetFloats([]float32{float32(op.Inputs[0].Len() / y.Len())})
