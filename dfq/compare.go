@@ -97,28 +97,6 @@ func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int
 	return d, nil
 }
 
-// eachRun calls do with the numbers of n samples and a Runner for each of the models, from
-// several goroutines.
-func eachRun(open Interpreter, models []*tflite.Model, n int, do func(i int, run []Runner) error) error {
-	return inParallel(n, bytesToRun(models...), func(next func() (int, bool)) error {
-		var run []Runner
-		for _, m := range models {
-			r, stop, err := open(m)
-			if err != nil {
-				return err
-			}
-			defer stop()
-			run = append(run, r)
-		}
-		for i, ok := next(); ok; i, ok = next() {
-			if err := do(i, run); err != nil {
-				return fmt.Errorf("sample %d: %w", i, err)
-			}
-		}
-		return nil
-	})
-}
-
 func (s *errorSums) add(want, got []float32, channels int) {
 	s.n += len(want)
 	for i, x := range want {

@@ -295,69 +295,9 @@ func pick(values [][]float32, which []int) [][]float32 {
 	return out
 }
 
-// inLayers returns a copy of m that is cut at the given tensors and shows what each
-// layer between them makes of what it is given, and which of them are given.
-func inLayers(m *tflite.Model, at []*tflite.Tensor) (*tflite.Model, []int) {
-	c, found, fed := cutAt(m, at)
-	c.Graphs[0].Outputs = found
-	return c, fed
-}
-
-// cutAt returns a copy of m in which the readers of the given tensors read new
-// graph inputs instead, of the same type and scale, and the tensors there. It also
-// returns which of them are read, in the order of the new inputs, which follow
-// those of m.
-func cutAt(m *tflite.Model, at []*tflite.Tensor) (c *tflite.Model, found []*tflite.Tensor, fed []int) {
-	c, found = copyWithTensors(m, at)
-	g := c.Graphs[0]
-	number, inputs := map[*tflite.Tensor]int{}, map[*tflite.Tensor]*tflite.Tensor{}
-	for k, t := range found {
-		number[t] = k
-	}
-	for _, op := range g.Ops {
-		for i, t := range op.Inputs {
-			k, cut := number[t]
-			if !cut {
-				continue
-			}
-			if inputs[t] == nil {
-				inputs[t] = t.Clone()
-				inputs[t].Name += "_given"
-				g.Inputs = append(g.Inputs, inputs[t])
-				fed = append(fed, k)
-			}
-			op.Inputs[i] = inputs[t]
-		}
-	}
-	return c, found, fed
-}
-
 // WorstFirst sorts layers by SQNR.
 func WorstFirst(layers []LayerDiff) {
 	slices.SortStableFunc(layers, func(a, b LayerDiff) int { return cmp.Compare(a.SQNR, b.SQNR) })
-}
-
-// withOutputs returns a copy of m that shows the given tensors as its outputs.
-func withOutputs(m *tflite.Model, show []*tflite.Tensor) *tflite.Model {
-	probe, observed := copyWithTensors(m, show)
-	probe.Graphs[0].Outputs = observed
-	return probe
-}
-
-// copyWithTensors clones m and finds the clones of some of its tensors.
-func copyWithTensors(m *tflite.Model, find []*tflite.Tensor) (*tflite.Model, []*tflite.Tensor) {
-	position := map[*tflite.Tensor]int{}
-	for i, t := range m.Graphs[0].Tensors() {
-		position[t] = i
-	}
-	c := m.Clone()
-	c.Signatures = nil
-	copies := c.Graphs[0].Tensors()
-	found := make([]*tflite.Tensor, len(find))
-	for i, t := range find {
-		found[i] = copies[position[t]]
-	}
-	return c, found
 }
 
 // layerSums are the sums behind a LayerDiff.

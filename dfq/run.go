@@ -1,0 +1,77 @@
+package dfq
+
+import (
+	"fmt"
+
+	"dfq/dfq/internal/ref"
+	"dfq/tflite"
+)
+
+// eachSample runs n samples through m and hands the outputs to visit. Both functions are
+// called from several goroutines, once per sample; what visit keeps by sample number
+// does not depend on how many there are.
+func eachSample(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	m, pick := runnable(m)
+	picked := func(i int) [][]float32 { return pick(sample(i)) }
+	return inParallel(n, bytesToRun(m), func(next func() (int, bool)) error { return runAll(opts, m, next, picked, visit) })
+}
+
+// inTurn is eachSample on one goroutine.
+func inTurn(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	m, pick := runnable(m)
+	i := -1
+	next := func() (int, bool) { i++; return i, i < n }
+	return runAll(opts, m, next, func(i int) [][]float32 { return pick(sample(i)) }, visit)
+}
+
+// runAll runs the samples that next names through a runnable model.
+func runAll(opts *Options, m *tflite.Model, next func() (int, bool), sample func(i int) [][]float32, visit func(i int, outputs [][]float32)) error {
+	open := opts.Interpreter
+	if open == nil {
+		open = evaluate
+	}
+	run, stop, err := open(m)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for i, ok := next(); ok; i, ok = next() {
+		outputs, err := run(sample(i))
+		if err != nil {
+			return err
+		}
+		visit(i, outputs)
+	}
+	return nil
+}
+
+// evaluate is the Interpreter that needs no C library.
+func evaluate(m *tflite.Model) (Runner, func(), error) {
+	e, err := ref.New(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.Run, func() {}, nil
+}
+
+// eachRun calls do with the numbers of n samples and a Runner for each of the models, from
+// several goroutines.
+func eachRun(open Interpreter, models []*tflite.Model, n int, do func(i int, run []Runner) error) error {
+	return inParallel(n, bytesToRun(models...), func(next func() (int, bool)) error {
+		var run []Runner
+		for _, m := range models {
+			r, stop, err := open(m)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			run = append(run, r)
+		}
+		for i, ok := next(); ok; i, ok = next() {
+			if err := do(i, run); err != nil {
+				return fmt.Errorf("sample %d: %w", i, err)
+			}
+		}
+		return nil
+	})
+}
