@@ -8,9 +8,9 @@ import (
 )
 
 // channelLink says which channels of an op's input are those of its output: a positive factor
-// passes from one to the other, and with it noise. A channel may be in several pairs,
-// where it is repeated or becomes a part of another; one that is in none is constant, or
-// is read by nobody.
+// passes from one to the other, and with it noise; from a constant none does. A channel may
+// be in several pairs, where it is repeated or becomes a part of another; one that is in
+// none is 0, or is read by nobody.
 type channelLink struct {
 	input, output int // operands of the op
 	pairs         []channelPair
@@ -266,7 +266,7 @@ func stacked(op *tflite.Op) []channelLink {
 	var links []channelLink
 	at := 0
 	for k, t := range op.Inputs {
-		if !real(t) || t.Constant() {
+		if !real(t) {
 			return nil
 		}
 		if t.Len() > 0 { // channelCount takes an axis of none for one of 1

@@ -179,9 +179,14 @@ func (v *channelScales) tie(op *tflite.Op) {
 	}
 	links := channelLinks(op)
 	for _, l := range links {
-		in, out := v.first[op.Inputs[l.input]], v.first[op.Outputs[l.output]]
+		in, variable := v.first[op.Inputs[l.input]]
+		out := v.first[op.Outputs[l.output]]
 		for _, p := range l.pairs {
-			v.join(in+p.in, out+p.out)
+			if variable {
+				v.join(in+p.in, out+p.out)
+			} else {
+				v.fixed[v.root(out+p.out)] = true
+			}
 		}
 	}
 	for k, t := range op.Inputs {

@@ -43,6 +43,7 @@ var equalized = map[string]Layer{
 	"concat":             Sequence(Conv(4, 3), spread(), Concat(Identity(), Sequence(Conv(4, 3, ReLU), spread()), Conv(3, 1))),
 	"concat rows":        Sequence(Conv(8, 3), spread(), rows(func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return x })),
 	"concat constants":   Sequence(Conv(8, 3), spread(), rows(func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return b.Random(0, 2, x.Shape...) })),
+	"concat coordinates": Sequence(Conv(8, 3), spread(), Concat(Identity(), func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return b.Random(0, 2, 1, x.Shape[1], x.Shape[2], 2) })),
 	"pools":              Sequence(Conv(8, 3, ReLU), spread(), Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 3)),
 	"pool relu6":         Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, ReLU6)),
 	"pool n1":            Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2, fused("RELU_N1_TO_1"))),
@@ -148,7 +149,7 @@ func keepsTheFunction(t *testing.T, pass string, perTensor bool, also func(t *te
 // Scales pass what they can pass: the tensor behind the op is scaled too.
 func TestEqualizationPasses(t *testing.T) {
 	for name, behind := range map[string]string{
-		"relu of its own": "unary", "pools": "pool", "concat": "concat", "concat rows": "rows", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
+		"relu of its own": "unary", "pools": "pool", "concat": "concat", "concat rows": "rows", "concat coordinates": "concat", "pad": "pad", "mean over rows": "mean", "maximum of two": "of_two",
 		"minimum of two": "of_two", "absolute": "unary", "select": "select", "update": "update", "mirror pad": "mirror", "split": "part",
 		"split rows": "part", "split by sizes": "part", "expand dims": "expand", "transpose of space": "moved", "reverse": "moved",
 		"gather rows": "moved", "slice": "moved", "strided slice": "moved", "tile": "moved", "broadcast": "moved", "gather channels": "moved",
