@@ -3,6 +3,7 @@ package dfq
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"dfq/schema"
@@ -74,4 +75,18 @@ func TestThoroughWithVariables(t *testing.T) {
 		x, b.Random(0, 0.3, 6, 24), b.Random(0, 0.3, 6, 6), b.Random(0, 0.1, 6), state)
 	m := b.Model(Dense(4)(b, Reshape(8, 6)(b, y)))
 	quantize(t, m, &Options{AllowFloat: true, Thorough: true, Samples: 4, Inputs: []InputRange{{Range: Range{-1, 1}}}, Interpreter: interpreter})
+}
+
+// A model of which nothing becomes INT8 is written on request, with a word about it.
+func TestAllFloat(t *testing.T) {
+	cos := Unary(schema.BuiltinOperatorCOS, nil)
+	for name, test := range map[string]struct {
+		layer Layer
+		warns bool
+	}{"all": {Sequence(cos, cos), true}, "all but one": {Sequence(Conv(4, 1), cos), false}} {
+		j := jobAfter(t, Chain(Input(1, 8, 8, 3), test.layer), &Options{AllowFloat: true}, "check support")
+		if warned := slices.ContainsFunc(j.report.Warnings, func(s string) bool { return strings.Contains(s, "all ops stay float") }); warned != test.warns {
+			t.Errorf("%s: warnings %q", name, j.report.Warnings)
+		}
+	}
 }

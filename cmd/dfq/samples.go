@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -230,7 +231,7 @@ func hasExtension(file string, extensions []string) bool {
 }
 
 // filesIn lists the files of a folder that have one of the extensions, in the
-// order of their names, but for hidden ones.
+// order of their names, but for hidden ones; pipes and the like are no files.
 func filesIn(dir string, extensions ...string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -238,7 +239,7 @@ func filesIn(dir string, extensions ...string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && e.Name()[0] != '.' && hasExtension(e.Name(), extensions) { // macOS puts "._a.jpg" beside a.jpg
+		if e.Type()&^fs.ModeSymlink == 0 && e.Name()[0] != '.' && hasExtension(e.Name(), extensions) { // macOS puts "._a.jpg" beside a.jpg
 			names = append(names, e.Name())
 		}
 	}
