@@ -5,12 +5,9 @@ import (
 	"dfq/tflite"
 )
 
-// boundary gives the graph's quantized inputs and outputs the asked type. The
-// tensor at the boundary keeps the name that callers know.
+// boundary gives the graph's quantized inputs and outputs the asked type, and pixels
+// theirs. The tensor at the boundary keeps the name that callers know.
 func boundary(j *job) error {
-	if j.opts.IO != Uint8 && j.opts.IO != Float32 {
-		return nil
-	}
 	g, inner := j.graph, elementType(j.grid())
 	inputs, outputs := map[*tflite.Tensor]*tflite.Tensor{}, map[*tflite.Tensor]*tflite.Tensor{}
 	ops, outward := g.Ops, quantizeOp
@@ -19,21 +16,34 @@ func boundary(j *job) error {
 	}
 	var before []*tflite.Op
 	for k, t := range g.Inputs {
-		if t.Type == inner && t.Quant != nil {
-			inputs[t] = j.outerTensor(t)
-			g.Inputs[k] = inputs[t]
-			before = append(before, quantizeOp(inputs[t], t))
+		io := j.opts.IO
+		if j.pixels[t] && io != Int8 {
+			io = Uint8
 		}
+		switch {
+		case j.pixels[t] && real(t): // nothing of INT8 reads it
+			inputs[t] = t.Clone()
+			inputs[t].Type = schema.TensorTypeUINT8
+			before = append(before, &tflite.Op{Code: schema.BuiltinOperatorCAST, Version: 1,
+				Options: &schema.CastOptionsT{InDataType: schema.TensorTypeUINT8, OutDataType: schema.TensorTypeFLOAT32},
+				Inputs:  []*tflite.Tensor{inputs[t]}, Outputs: []*tflite.Tensor{t}})
+		case t.Type == inner && t.Quant != nil && (io == Uint8 || io == Float32):
+			inputs[t] = outerTensor(t, io)
+			before = append(before, quantizeOp(inputs[t], t))
+		default:
+			continue
+		}
+		g.Inputs[k] = inputs[t]
 	}
 	for k, t := range g.Outputs {
-		if t.Type != inner || t.Quant == nil {
+		if t.Type != inner || t.Quant == nil || j.opts.IO != Uint8 && j.opts.IO != Float32 {
 			continue
 		}
 		if inputs[t] != nil { // what goes straight through is not rounded
 			outputs[t] = inputs[t]
 		}
 		if outputs[t] == nil { // a graph may give one tensor as several outputs
-			outputs[t] = j.outerTensor(t)
+			outputs[t] = outerTensor(t, j.opts.IO)
 			ops = append(ops, outward(t, outputs[t]))
 		}
 		g.Outputs[k] = outputs[t]
@@ -52,9 +62,9 @@ func boundary(j *job) error {
 }
 
 // outerTensor makes the tensor that callers see in t's place.
-func (j *job) outerTensor(t *tflite.Tensor) *tflite.Tensor {
+func outerTensor(t *tflite.Tensor, io IOType) *tflite.Tensor {
 	o := t.Clone()
-	if j.opts.IO == Float32 {
+	if io == Float32 {
 		o.Type, o.Quant = schema.TensorTypeFLOAT32, nil
 		return o
 	}

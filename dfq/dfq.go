@@ -193,8 +193,9 @@ type job struct {
 	limits target.Limits // of opts.Target
 	report *Report
 
-	index      map[*tflite.Op]int // an op's place in the file
-	fileShapes [][]int            // of the inputs, where the file leaves them open; else nil
+	index      map[*tflite.Op]int      // an op's place in the file
+	pixels     map[*tflite.Tensor]bool // "normalize": inputs that the file has as UINT8, for a CAST
+	fileShapes [][]int                 // of the inputs, where the file leaves them open; else nil
 
 	float    map[*tflite.Op]string           // "check support", "check scales": ops kept in float, and why
 	unseen   map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why

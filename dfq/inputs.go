@@ -58,26 +58,27 @@ func findInputRanges(j *job) error {
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		in := &j.report.Inputs[i]
-		if !real(t) {
-			if isPixels(j.graph, t) {
-				encodings[i] = []Encoding{interval(0, 255)}
-				in.Encodings = encodings[i]
-			} else if len(j.opts.Calibration) == 0 && integersOf(j.graph, t) == (integers{}) {
-				j.report.warn("input %q is %v: statistics are drawn with zeros in it, which may show little of what the model computes; give real inputs (--calibrate)", t.Name, t.Type)
+		switch {
+		case j.pixels[t]:
+			encodings[i] = []Encoding{interval(0, 255)}
+			in.Range, in.Source, in.Why = hull(encodings[i]), "pixels", "UINT8 in the file"
+		case isPixels(j.graph, t):
+			encodings[i] = []Encoding{interval(0, 255)}
+		case real(t):
+			if encodings[i], err = j.encodingsOf(i, t, md, in); err != nil {
+				return err
 			}
-			if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
-				j.report.warn("input %q is %v, not real numbers: the range stated for it was not used", t.Name, t.Type)
+			in.Range = hull(encodings[i])
+		case len(j.opts.Calibration) == 0 && integersOf(j.graph, t) == (integers{}):
+			j.report.warn("input %q is %v: statistics are drawn with zeros in it, which may show little of what the model computes; give real inputs (--calibrate)", t.Name, t.Type)
+		}
+		in.Encodings = append(in.Encodings, encodings[i]...)
+		if real(t) && !j.pixels[t] {
+			if err := j.doubtRange(i, t, in); err != nil {
+				return err
 			}
-			continue
-		}
-		encodings[i], err = j.encodingsOf(i, t, md, in)
-		if err != nil {
-			return err
-		}
-		in.Range = hull(encodings[i])
-		in.Encodings = encodings[i]
-		if err := j.doubtRange(i, t, in); err != nil {
-			return err
+		} else if i < len(j.opts.Inputs) && !j.opts.Inputs[i].empty() {
+			j.report.warn("input %q holds integers: the range stated for it was not used", t.Name)
 		}
 	}
 	if given := j.opts.Calibration; len(given) > 0 {

@@ -88,3 +88,61 @@ func TestIntegerInputs(t *testing.T) {
 		}
 	}
 }
+
+// A UINT8 image that a CAST makes real costs no op: the INT8 model takes the same bytes,
+// and is INT8 as a whole. Where nothing INT8 reads it, or its type is asked for, it is as
+// it was or as asked.
+func TestPixels(t *testing.T) {
+	u8, f32 := schema.TensorTypeUINT8, schema.TensorTypeFLOAT32
+	model := func(layer Layer) *tflite.Model {
+		b := New(1)
+		x := castTo(b, integerInput(b, u8, 1, 16, 16, 3), f32)
+		scaled := b.Op("scaled", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, b.Floats(nil, 1./255))
+		return b.Model(layer(b, scaled))
+	}
+	conv := Sequence(Conv(4, 3, ReLU), Conv(3, 1))
+	for name, test := range map[string]struct {
+		m     *tflite.Model
+		io    IOType
+		typ   schema.TensorType
+		casts bool
+	}{
+		"as in the file": {model(conv), Inner, u8, false},
+		"float outputs":  {model(conv), Float32, u8, false},
+		"int8":           {model(conv), Int8, schema.TensorTypeINT8, false},
+		"float readers":  {model(Sequence(Unary(schema.BuiltinOperatorCOS, nil), conv)), Inner, u8, false}, // MUL is INT8
+	} {
+		samples := Inputs(test.m, 1, 12, 127.5)
+		for _, s := range samples {
+			for k, x := range s[0] {
+				s[0][k] = float32(math.Round(float64(x) + 127.5))
+			}
+		}
+		q, r := quantize(t, test.m, &Options{AllowFloat: true, IO: test.io, Calibration: samples})
+		in := q.Graphs[0].Inputs[0]
+		casts := slices.ContainsFunc(q.Graphs[0].Ops, func(op *tflite.Op) bool { return op.Code == schema.BuiltinOperatorCAST })
+		if in.Type != test.typ || in.Name != "input" || casts != test.casts || scaleOf(in) != 1 {
+			t.Errorf("%s: input %q is %s with a scale of %g; CAST: %v\n%v", name, in.Name, in.Type, scaleOf(in), casts, q)
+		}
+		if got := r.Inputs[0]; got.Range != (Range{0, 255}) || got.Source != "pixels" {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if db := sqnrOf(t, test.m, q, evaluate, samples); db < 25 {
+			t.Errorf("%s: %.1f dB", name, db)
+		}
+		for _, err := range CheckRules(q) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b := New(1)
+	x := castTo(b, integerInput(b, u8, 1, 16, 16, 3), f32)
+	m := b.Model(Sequence(Unary(schema.BuiltinOperatorCOS, nil), conv)(b, x))
+	q, _ := quantize(t, m, &Options{AllowFloat: true, Samples: 4})
+	if op := q.Graphs[0].Ops[0]; op.Code != schema.BuiltinOperatorCAST || op.Inputs[0] != q.Graphs[0].Inputs[0] || op.Inputs[0].Type != u8 {
+		t.Errorf("a float op reads what is made of the pixels by %v\n%v", op.Code, q)
+	}
+	q, _ = quantize(t, model(conv), &Options{AllowFloat: true, Activations: Int16, Samples: 4})
+	if q.Graphs[0].Inputs[0].Type != u8 || q.Graphs[0].Ops[0].Code != schema.BuiltinOperatorCAST {
+		t.Errorf("with int16 activations\n%v", q)
+	}
+}

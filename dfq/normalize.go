@@ -48,6 +48,7 @@ func normalize(j *job) error {
 		}
 	}
 	removeDeadOps(g)
+	takePixels(j)
 	unshareConstants(g)
 	explicitBiases(g)
 	plainPads(g)
