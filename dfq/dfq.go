@@ -58,7 +58,7 @@ type Options struct {
 
 	Ranges RangeRule // of int8 activations
 
-	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools
+	NoEqualize bool // leave out scaling channels against each other, copies in dead ones, and MEAN in place of pools and sums
 	NoCorrect  bool // leave out bias correction and all rounding but to the nearest
 
 	Thorough bool // correct biases layer by layer too, and give room to ranges also of classifiers and large graphs: over twice as long
@@ -156,6 +156,7 @@ var passes = [...]pass{
 	{name: "fold batch norms", run: foldBatchNorms},                                     // MUL, ADD, SUB, DIV by constants into the filters beside them
 	{name: "fuse activations", run: fuseActivations},                                    // RELU, RELU6, RELU_N1_TO_1 into the op before
 	{name: "check support", run: checkSupport},                                          // all bad ops at once
+	{name: "average sums", run: averageSums, skip: plainOr16},                           // SUM as n times MEAN, whose range need not hold all that could be summed
 	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                             // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs

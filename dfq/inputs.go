@@ -58,17 +58,18 @@ func findInputRanges(j *job) error {
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		in := &j.report.Inputs[i]
+		e, turnsReal := realOf(j.graph, t)
 		switch {
 		case j.pixels[t]:
 			encodings[i] = []Encoding{interval(0, 255)}
 			in.Range, in.Source, in.Why = hull(encodings[i]), "pixels", "UINT8 in the file"
-		case isPixels(j.graph, t):
-			encodings[i] = []Encoding{interval(0, 255)}
 		case real(t):
 			if encodings[i], err = j.encodingsOf(i, t, md, in); err != nil {
 				return err
 			}
 			in.Range = hull(encodings[i])
+		case turnsReal:
+			encodings[i] = []Encoding{e}
 		case len(j.opts.Calibration) == 0 && integersOf(j.graph, t) == (integers{}):
 			j.report.warn("input %q is %v: statistics are drawn with zeros in it, which may show little of what the model computes; give real inputs (--calibrate)", t.Name, t.Type)
 		}
@@ -159,7 +160,7 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
 		channels, inner := stimulus.ChannelsOf(t.Shape)
 		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
-		if !real(t) {
+		if !real(t) || j.pixels[t] {
 			for k, x := range v {
 				v[k] = float32(math.Round(float64(x)))
 			}

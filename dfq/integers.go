@@ -1,6 +1,7 @@
 package dfq
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -37,22 +38,33 @@ func takePixels(j *job) {
 	drop(j.graph, casts)
 }
 
-// isPixels reports whether t is an image of integers, which the graph itself turns
-// into real numbers.
-func isPixels(g *tflite.Graph, t *tflite.Tensor) bool {
-	switch t.Type {
-	case schema.TensorTypeUINT8, schema.TensorTypeINT32, schema.TensorTypeINT64:
-		return t.Quant == nil && stimulus.KindFor(t.Shape) == stimulus.Leaves &&
-			!slices.ContainsFunc(g.Uses()[t], func(u tflite.Use) bool { return u.Op.Code != schema.BuiltinOperatorCAST })
+// realOf is the encoding of an input of integers that the graph itself turns into real
+// numbers, where these are pixels, or of a type so small that they are likely to have all
+// of its values: UINT8 is pixels in any shape, INT16 sound.
+func realOf(g *tflite.Graph, t *tflite.Tensor) (Encoding, bool) {
+	is := integersOf(g, t)
+	if t.Quant != nil || !is.mask || is.rows > 0 {
+		return Encoding{}, false
 	}
-	return false
+	switch t.Type {
+	case schema.TensorTypeUINT8:
+		return interval(0, 255), true
+	case schema.TensorTypeINT8:
+		return interval(math.MinInt8, math.MaxInt8), true
+	case schema.TensorTypeINT16:
+		return interval(math.MinInt16, math.MaxInt16), true
+	case schema.TensorTypeINT32, schema.TensorTypeINT64:
+		return interval(0, 255), is.image
+	}
+	return Encoding{}, false
 }
 
-// integers says what the numbers of an input that is no image and not real stand for,
-// as far as the ops show that read them, maybe behind such as only change its shape or type.
+// integers says what the numbers of an input that is not real stand for, as far as the ops
+// show that read them, maybe behind such as only change its shape or type.
 type integers struct {
-	rows int  // of the smallest table that they pick from, as tokens do; 0: none
-	mask bool // they become real numbers, as a mask does of what is there
+	rows  int  // of the smallest table that they pick from, as tokens do; 0: none
+	mask  bool // they become real numbers, as a mask does of what is there
+	image bool // these have the shape of an image
 }
 
 func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
@@ -65,6 +77,7 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 			if len(op.Inputs) > 0 && len(op.Outputs) > 0 && same[op.Inputs[0]] {
 				same[op.Outputs[0]] = !real(op.Outputs[0])
 				is.mask = is.mask || real(op.Outputs[0])
+				is.image = is.image || real(op.Outputs[0]) && stimulus.KindFor(op.Outputs[0].Shape) == stimulus.Leaves
 			}
 			continue
 		case schema.BuiltinOperatorGATHER:

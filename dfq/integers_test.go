@@ -61,6 +61,17 @@ func TestIntegerInputs(t *testing.T) {
 		"pixels": {func(b *Builder) *tflite.Tensor {
 			return Conv(4, 3)(b, castTo(b, integerInput(b, schema.TensorTypeUINT8, 1, 16, 16, 3), schema.TensorTypeFLOAT32))
 		}, 0, 255, 200, false},
+		"pixels, whose batch the graph adds": {func(b *Builder) *tflite.Tensor {
+			image := b.Tensor("image", i32, 1, 16, 16, 3)
+			b.Add(schema.BuiltinOperatorEXPAND_DIMS, nil, list(integerInput(b, i32, 16, 16, 3), b.Ints(nil, 0)), image)
+			return Conv(4, 3)(b, castTo(b, image, schema.TensorTypeFLOAT32))
+		}, 0, 255, 200, false},
+		"pixels in a row": {func(b *Builder) *tflite.Tensor {
+			return Dense(4)(b, castTo(b, integerInput(b, schema.TensorTypeUINT8, 1, 784), schema.TensorTypeFLOAT32))
+		}, 0, 255, 200, false},
+		"a sound": {func(b *Builder) *tflite.Tensor {
+			return Dense(4)(b, castTo(b, integerInput(b, schema.TensorTypeINT16, 1, 800), schema.TensorTypeFLOAT32))
+		}, -32768, 32767, 1000, false},
 	} {
 		b := New(1)
 		y := test.model(b)

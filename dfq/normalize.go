@@ -53,7 +53,6 @@ func normalize(j *job) error {
 	explicitBiases(g)
 	plainPads(g)
 	multiplySquares(g)
-	averageSums(j)
 	markShuffles(g)
 	return nil
 }

@@ -75,7 +75,10 @@ func within(t *testing.T, got, want []float32, share float64, format string, arg
 }
 
 // resource is a model whose answers add up in a variable.
-func resource() *tflite.Model {
+func resource() *tflite.Model { return variable(1, 4) }
+
+// variable is resource with a first value of any shape.
+func variable(shape ...int) *tflite.Model {
 	handle := func(b *build.Builder) *tflite.Tensor {
 		h := b.Tensor("handle", schema.TensorTypeRESOURCE, 1)
 		b.Add(schema.BuiltinOperatorVAR_HANDLE, &schema.VarHandleOptionsT{SharedName: "sum"}, nil, h)
@@ -91,12 +94,13 @@ func resource() *tflite.Model {
 	first.Add(schema.BuiltinOperatorCALL_ONCE, &schema.CallOnceOptionsT{InitSubgraphIndex: 1}, nil)
 	m.Graphs[0].Ops = append(first.Graph.Ops, m.Graphs[0].Ops...)
 	init := build.New(2)
-	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats([]int{1, 4}, 0)})
+	init.Add(schema.BuiltinOperatorASSIGN_VARIABLE, &schema.AssignVariableOptionsT{}, []*tflite.Tensor{handle(init), init.Floats(shape, 0)})
 	m.Graphs = append(m.Graphs, init.Graph)
 	return m
 }
 
-// A graph that two WHILEs run, and a SOFTMAX of nothing, end the process in the C library.
+// A graph that two WHILEs run, a SOFTMAX of nothing, and a variable shorter than its readers
+// take it to be end the process in the C library.
 func TestRefusedBeforeItCrashes(t *testing.T) {
 	b := build.New(1)
 	x := b.Input(1, 0)
@@ -127,6 +131,7 @@ func TestRefusedBeforeItCrashes(t *testing.T) {
 		m    *tflite.Model
 		fail string
 	}{
+		"variable of no values":   {variable(1, 0), `op 1 ASSIGN_VARIABLE: variable "sum" of shape [1 0], elsewhere of [1 4]`},
 		"softmax of nothing":      {nothing, `op 0 SOFTMAX "softmax": a shape of [1 0]`},
 		"two loops, one graph":    {loops(1), `op 1 WHILE "next_1": it runs subgraph 1, as another WHILE does`},
 		"two loops, graphs apart": {loops(3), ""},
