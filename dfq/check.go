@@ -91,7 +91,7 @@ func (j *job) refuseFloat() error {
 	return nil
 }
 
-// keepBetween leaves ops without weights in float that stand between ops which do, as
+// keepBetween leaves ops without weights in float that stand among ops which do, as
 // the ADD of log(1 + eˣ) does: in INT8 they would gain nothing beside a QUANTIZE and a
 // DEQUANTIZE, and lose what is small beside eˣ.
 func (j *job) keepBetween() {
@@ -127,7 +127,7 @@ func (j *job) keepBetween() {
 	}
 	for _, op := range j.graph.Ops {
 		if between[op] {
-			j.keepFloat(op, "it stands between ops that stay float")
+			j.keepFloat(op, "it stands among ops that stay float")
 		}
 	}
 }

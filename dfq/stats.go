@@ -11,7 +11,7 @@ import (
 
 // tensorStats are the statistics of a tensor over all samples, real domain: bounds of
 // all values, means and deviations of momentRows rows of each sample, of all of a
-// graph input. Channels run along the last axis.
+// graph input. Channels are as channelCount has them, side by side in a row.
 type tensorStats struct {
 	lo, hi   float64   // over everything
 	channels []moments // one per channel
