@@ -171,6 +171,27 @@ func TestEqualizationPasses(t *testing.T) {
 	}
 }
 
+// Ops that move channels leave none behind: what is a hundred times smaller than its
+// neighbours gets as many steps behind them as before.
+func TestLinkedChannels(t *testing.T) {
+	for name, bars := range map[string][2]float64{ // per-tensor and per-channel, in dB
+		"grouped shuffle": {22, 25}, "slice channels": {25, 24}, "some channels": {26, 28}, "pack": {20, 24},
+	} {
+		for k, perTensor := range []bool{true, false} {
+			const seeds = 4
+			mean := 0.0
+			for seed := range uint64(seeds) {
+				m, opts := aroundLayer(seed, equalized[name])
+				opts.PerTensor = perTensor
+				mean += quantizedSQNR(t, m, opts, evaluate, opts.Calibration) / seeds
+			}
+			if t.Logf("%s, per tensor %v: %.1f dB", name, perTensor, mean); mean < bars[k] {
+				t.Errorf("less than %g dB", bars[k])
+			}
+		}
+	}
+}
+
 // Absorption changes no output on the inputs that its statistics are of, and
 // leaves alone what zero padding, a cap or another reader would see through.
 func TestAbsorptionKeepsTheFunction(t *testing.T) {
