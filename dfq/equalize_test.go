@@ -101,6 +101,7 @@ var equalized = map[string]Layer{
 	"shuffle of rows":    Sequence(Conv(8, 3), spread(), shuffled(256, 4, 2)),
 	"grouped shuffle":    Sequence(Conv(8, 3), spread(), Depthwise(3), spread(), shuffled(1, 16, 16, 4, 2), Depthwise(3), spread()),
 	"shuffle with space": Sequence(Conv(8, 3), spread(), shuffled(1, 16, 4, 32)),
+	"channels first":     Sequence(Conv(8, 3), spread(), first, Unary(schema.BuiltinOperatorLEAKY_RELU, &schema.LeakyReluOptionsT{Alpha: 0.2}), last, Depthwise(3), spread()),
 	"tile":               Sequence(Conv(8, 3), spread(), moved(schema.BuiltinOperatorTILE, nil, 32, []int{1, 2, 1, 1})),
 	"broadcast":          Sequence(Conv(8, 3), spread(), Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 2), moved(schema.BuiltinOperatorBROADCAST_TO, nil, 16, []int{1, 16, 16, 8})),
 	"integers aside":     Sequence(Conv(8, 3), spread(), reshapedByComputedShape),
@@ -175,7 +176,7 @@ func TestEqualizationPasses(t *testing.T) {
 // neighbours gets as many steps behind them as before.
 func TestLinkedChannels(t *testing.T) {
 	for name, bars := range map[string][2]float64{ // per-tensor and per-channel, in dB
-		"grouped shuffle": {22, 25}, "slice channels": {25, 24}, "some channels": {26, 28}, "pack": {20, 24},
+		"grouped shuffle": {22, 25}, "slice channels": {25, 24}, "some channels": {26, 28}, "pack": {20, 24}, "channels first": {20, 22},
 	} {
 		for k, perTensor := range []bool{true, false} {
 			const seeds = 4

@@ -51,6 +51,7 @@ func normalize(j *job) error {
 	takePixels(j)
 	unshareConstants(g)
 	explicitBiases(g)
+	dissolveIslands(j)
 	plainPads(g)
 	multiplySquares(g)
 	markShuffles(g)

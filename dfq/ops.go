@@ -41,6 +41,10 @@ type opSpec struct {
 	// positive factor passes from one to the other; nil: it passes none.
 	channels func(*tflite.Op) []channelLink
 
+	// anyOrder: each value is made of those at its place in the inputs, whatever the order
+	// of axes.
+	anyOrder bool
+
 	// noise is by what the variance of noise in a channel of input k is multiplied;
 	// nil: values that are only moved keep it, functions of a value have their slope.
 	noise func(j *job, op *tflite.Op, k int) func(channel int) float64
@@ -133,11 +137,11 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true},
-	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free},
-	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, anyOrder: true},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, anyOrder: true},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, anyOrder: true},
+	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, anyOrder: true},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free, anyOrder: true},
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace, noise: pooled},
 	schema.BuiltinOperatorMAX_POOL_2D:     {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace},
@@ -147,23 +151,23 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), int16: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1)), activation: schema.ActivationFunctionTypeRELU},
-	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6), activation: schema.ActivationFunctionTypeRELU6},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1},
-	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1)},
-	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: sloped},
-	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free},
-	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1))},
-	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free},
-	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough},
-	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free},
-	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free},
-	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free},
-	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free},
-	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5)},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1)), activation: schema.ActivationFunctionTypeRELU, anyOrder: true},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6), activation: schema.ActivationFunctionTypeRELU6, anyOrder: true},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1, anyOrder: true},
+	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1), anyOrder: true},
+	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough, anyOrder: true},
+	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: sloped, anyOrder: true},
+	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1)), anyOrder: true},
+	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, anyOrder: true},
+	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5), anyOrder: true},
 	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: belowLargest(6.5)},
-	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0), saturates: flatBeyond(-3.5, 3.5)},
+	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0), saturates: flatBeyond(-3.5, 3.5), anyOrder: true},
 	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127), saturates: belowLargest(16)},
 	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
@@ -172,8 +176,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: packed},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded, anyOrder: true},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded, anyOrder: true},
 	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen, saturates: asOutput},
 	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen, saturates: asOutput},
 

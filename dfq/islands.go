@@ -1,0 +1,396 @@
+package dfq
+
+import (
+	"slices"
+
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// dissolveIslands takes out the TRANSPOSE ops around ops that do not mind the order of
+// axes, as converters from PyTorch leave them, whose images have channels first:
+//
+//	conv, TRANSPOSE to [n, c, h, w], RELU, ADD, TRANSPOSE to [n, h, w, c], conv
+//
+// Inside, channels do not run along the last axis: none can be scaled, no batch norm and no
+// activation goes into the filter before, and a transposition costs time. An island is
+// dissolved if fewer TRANSPOSE ops remain.
+func dissolveIslands(j *job) {
+	for p := j.nextOrder(nil); p != nil; p = j.nextOrder(p) {
+		newIslands(j.graph, p).dissolve(j)
+	}
+	removeDeadOps(j.graph)
+}
+
+// nextOrder is the first order of axes that a TRANSPOSE has, or the one behind last.
+func (j *job) nextOrder(last []int) []int {
+	var orders [][]int
+	for _, op := range j.graph.Ops {
+		if p := axesMoved(op); p != nil && !slices.Equal(p, inverse(p)) { // else a way in is a way out
+			orders = append(orders, p)
+		}
+	}
+	slices.SortFunc(orders, slices.Compare)
+	i, _ := slices.BinarySearchFunc(orders, append(slices.Clone(last), -1), slices.Compare)
+	for ; i < len(orders); i++ {
+		if !slices.Equal(orders[i], last) {
+			return orders[i]
+		}
+	}
+	return nil
+}
+
+// axesMoved is the order in which op, a TRANSPOSE of real values, puts axes; nil if it is
+// something else or does nothing.
+func axesMoved(op *tflite.Op) []int {
+	if op.Code != schema.BuiltinOperatorTRANSPOSE || len(op.Inputs) != 2 || len(op.Outputs) != 1 || !real(op.Inputs[0]) || op.Inputs[0].Constant() ||
+		op.Inputs[1] == nil || !op.Inputs[1].Constant() {
+		return nil
+	}
+	p := slices.Clone(op.Inputs[1].Ints())
+	r := len(op.Inputs[0].Shape)
+	if len(p) != r || len(op.Outputs[0].Shape) != r {
+		return nil
+	}
+	seen, moves := make([]bool, r), false
+	for i, a := range p {
+		if a < 0 {
+			a += r
+			p[i] = a
+		}
+		if a < 0 || a >= r || seen[a] {
+			return nil
+		}
+		seen[a] = true
+		moves = moves || a != i
+	}
+	if !moves {
+		return nil
+	}
+	return p
+}
+
+// inverse is the order that undoes another.
+func inverse(order []int) []int {
+	back := make([]int, len(order))
+	for i, a := range order {
+		back[a] = i
+	}
+	return back
+}
+
+// islands are the tensors and ops whose axes are in one order behind a TRANSPOSE.
+type islands struct {
+	g        *tflite.Graph
+	order    []int // axis i inside is axis order[i] outside
+	entry    map[*tflite.Tensor]*tflite.Op
+	within   map[*tflite.Op]bool
+	parent   map[*tflite.Tensor]*tflite.Tensor // of all tensors inside: union-find by island
+	of       map[*tflite.Op]*tflite.Tensor     // a tensor inside that the op reads
+	uses     map[*tflite.Tensor][]tflite.Use
+	inverted []int
+}
+
+func newIslands(g *tflite.Graph, order []int) *islands {
+	s := &islands{g: g, order: order, entry: map[*tflite.Tensor]*tflite.Op{}, within: map[*tflite.Op]bool{},
+		parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order)}
+	for _, op := range g.Ops {
+		if slices.Equal(axesMoved(op), order) {
+			t := op.Outputs[0]
+			s.entry[t], s.parent[t] = op, t
+			continue
+		}
+		if !s.takes(op) {
+			continue
+		}
+		s.within[op] = true
+		for _, t := range op.Inputs {
+			if s.parent[t] != nil {
+				if s.of[op] == nil {
+					s.of[op] = t
+				}
+				s.join(s.of[op], t)
+			}
+		}
+		if t := op.Outputs[0]; len(t.Shape) == len(order) {
+			s.parent[t] = t
+			s.join(s.of[op], t)
+		}
+	}
+	return s
+}
+
+func (s *islands) root(t *tflite.Tensor) *tflite.Tensor {
+	for s.parent[t] != t {
+		t = s.parent[t]
+	}
+	return t
+}
+
+func (s *islands) join(a, b *tflite.Tensor) { s.parent[s.root(b)] = s.root(a) }
+
+// takes reports whether op, whose operands inside are known, can be written for the order outside.
+func (s *islands) takes(op *tflite.Op) bool {
+	if len(op.Outputs) != 1 || !real(op.Outputs[0]) {
+		return false
+	}
+	inside := 0
+	for _, t := range op.Inputs {
+		switch {
+		case t == nil:
+			return false
+		case s.parent[t] != nil:
+			inside++
+		case !real(t):
+		case !finiteConstant(t) || len(t.Shape) > len(s.order):
+			return false
+		}
+	}
+	if inside == 0 {
+		return false
+	}
+	sameRank := len(op.Outputs[0].Shape) == len(s.order)
+	switch op.Code {
+	case schema.BuiltinOperatorCONCATENATION:
+		o, ok := op.Options.(*schema.ConcatenationOptionsT)
+		return ok && inside == len(op.Inputs) && sameRank && s.axis(int(o.Axis)) >= 0
+	case schema.BuiltinOperatorPAD, schema.BuiltinOperatorMIRROR_PAD:
+		by := op.Inputs[1]
+		return len(op.Inputs) == 2 && by.Constant() && by.Len() == 2*len(s.order) && sameRank
+	case schema.BuiltinOperatorMEAN:
+		return s.takesMean(op)
+	}
+	return spec(op).anyOrder && sameRank
+}
+
+// takesMean: what is left of the axes must be in one order inside and outside.
+func (s *islands) takesMean(op *tflite.Op) bool {
+	o, ok := op.Options.(*schema.ReducerOptionsT)
+	if !ok || len(op.Inputs) != 2 || op.Inputs[1] == nil || !op.Inputs[1].Constant() || op.Inputs[1].Type != schema.TensorTypeINT32 {
+		return false
+	}
+	gone := map[int]bool{}
+	for _, a := range op.Inputs[1].Ints() {
+		if s.axis(a) < 0 {
+			return false
+		}
+		gone[s.axis(a)] = true
+	}
+	if o.KeepDims {
+		return len(op.Outputs[0].Shape) == len(s.order)
+	}
+	last := -1
+	for _, a := range s.order {
+		if gone[a] {
+			continue
+		}
+		if a < last {
+			return false
+		}
+		last = a
+	}
+	return len(op.Outputs[0].Shape) == len(s.order)-len(gone) && len(gone) > 0
+}
+
+// axis is that outside of axis a inside, −1 for none.
+func (s *islands) axis(a int) int {
+	if a < 0 {
+		a += len(s.order)
+	}
+	if a < 0 || a >= len(s.order) {
+		return -1
+	}
+	return s.order[a]
+}
+
+// isExit reports whether a reader puts axes back.
+func (s *islands) isExit(op *tflite.Op) bool { return slices.Equal(axesMoved(op), s.inverted) }
+
+// pay returns whether an island that a tensor is of has fewer TRANSPOSE ops once it is
+// dissolved, and no tensor that is to be two answers.
+func (s *islands) pay() func(t *tflite.Tensor) bool {
+	gain, spoilt := map[*tflite.Tensor]int{}, map[*tflite.Tensor]bool{}
+	for t := range s.parent {
+		outside, answers := slices.Contains(s.g.Outputs, t), 0
+		for _, u := range s.uses[t] {
+			switch {
+			case s.isExit(u.Op) && (s.entry[t] == nil || !slices.Contains(s.g.Outputs, u.Op.Outputs[0])):
+				gain[s.root(t)]++
+				if slices.Contains(s.g.Outputs, u.Op.Outputs[0]) {
+					answers++
+				}
+			case !s.within[u.Op]:
+				outside = true
+			}
+		}
+		if answers > 1 {
+			spoilt[s.root(t)] = true
+		}
+		switch {
+		case s.entry[t] != nil && !outside:
+			gain[s.root(t)]++
+		case s.entry[t] == nil && outside:
+			gain[s.root(t)]--
+		}
+	}
+	return func(t *tflite.Tensor) bool { return gain[s.root(t)] > 0 && !spoilt[s.root(t)] }
+}
+
+// dissolve writes the islands that pay for the order outside.
+func (s *islands) dissolve(j *job) {
+	pays := s.pay()
+	twin := map[*tflite.Tensor]*tflite.Tensor{}    // by tensor inside
+	instead := map[*tflite.Tensor]*tflite.Tensor{} // by what puts axes back: what is read in its place
+	var ops []*tflite.Op
+	for _, op := range s.g.Ops {
+		for k, t := range op.Inputs {
+			if z := instead[t]; z != nil {
+				op.Inputs[k] = z
+			}
+		}
+		if len(op.Outputs) == 1 && s.entry[op.Outputs[0]] == op && pays(op.Outputs[0]) {
+			t := op.Outputs[0]
+			twin[t] = op.Inputs[0]
+			s.leave(t, op.Inputs[0], instead)
+			ops = append(ops, op) // for other readers; else it goes as a dead op
+			continue
+		}
+		if s.isExit(op) && len(op.Inputs) > 0 && twin[op.Inputs[0]] != nil && (instead[op.Outputs[0]] != nil || twin[op.Inputs[0]] == op.Outputs[0]) {
+			continue
+		}
+		ops = append(ops, op)
+		if !s.within[op] || !pays(s.of[op]) {
+			continue
+		}
+		if back := s.rewrite(op, twin, instead); back != nil {
+			j.index[back] = j.index[op]
+			ops = append(ops, back)
+		}
+	}
+	s.g.Ops = ops
+}
+
+// leave has readers of what puts the axes of t back read z instead, its twin.
+func (s *islands) leave(t, z *tflite.Tensor, instead map[*tflite.Tensor]*tflite.Tensor) {
+	for _, u := range s.uses[t] {
+		if y := u.Op.Outputs[0]; s.isExit(u.Op) && y != z && !slices.Contains(s.g.Outputs, y) {
+			instead[y] = z
+		}
+	}
+}
+
+// rewrite has an op work on the twins, and returns a TRANSPOSE for who reads its output inside.
+func (s *islands) rewrite(op *tflite.Op, twin, instead map[*tflite.Tensor]*tflite.Tensor) *tflite.Op {
+	for k, t := range op.Inputs {
+		switch {
+		case twin[t] != nil:
+			op.Inputs[k] = twin[t]
+		case real(t):
+			op.Inputs[k] = s.constant(t)
+		}
+	}
+	switch op.Code {
+	case schema.BuiltinOperatorCONCATENATION:
+		o := *op.Options.(*schema.ConcatenationOptionsT)
+		o.Axis = int32(s.axis(int(o.Axis)))
+		op.Options = &o
+	case schema.BuiltinOperatorPAD, schema.BuiltinOperatorMIRROR_PAD:
+		old, by := op.Inputs[1].Ints(), op.Inputs[1].Clone()
+		v := make([]int32, len(old))
+		for i, a := range s.order {
+			v[2*a], v[2*a+1] = int32(old[2*i]), int32(old[2*i+1])
+		}
+		by.Type, by.Name = schema.TensorTypeINT32, by.Name+"_"+op.Outputs[0].Name
+		by.SetInt32s(v)
+		op.Inputs[1] = by
+	case schema.BuiltinOperatorMEAN:
+		axes := op.Inputs[1].Clone()
+		var v []int32
+		for _, a := range op.Inputs[1].Ints() {
+			v = append(v, int32(s.axis(a)))
+		}
+		slices.Sort(v)
+		axes.Name += "_" + op.Outputs[0].Name
+		axes.SetInt32s(v)
+		op.Inputs[1] = axes
+		if !op.Options.(*schema.ReducerOptionsT).KeepDims {
+			return nil
+		}
+	}
+	t := op.Outputs[0]
+	z := s.twinOf(t)
+	op.Outputs[0], twin[t] = z, z
+	s.leave(t, z, instead)
+	inside := slices.Contains(s.g.Outputs, t)
+	for _, u := range s.uses[t] {
+		inside = inside || !s.within[u.Op] && !s.isExit(u.Op)
+	}
+	if !inside {
+		return nil
+	}
+	p := &tflite.Tensor{Name: t.Name + "_order"}
+	p.Shape = []int{len(s.order)}
+	v := make([]int32, len(s.order))
+	for i, a := range s.order {
+		v[i] = int32(a)
+	}
+	p.SetInt32s(v)
+	p.Type = schema.TensorTypeINT32
+	return &tflite.Op{Code: schema.BuiltinOperatorTRANSPOSE, Version: 1, Inputs: []*tflite.Tensor{z, p}, Outputs: []*tflite.Tensor{t}}
+}
+
+// twinOf is t with its axes as they are outside: what an op makes of t by putting them back,
+// an answer first, or a new tensor.
+func (s *islands) twinOf(t *tflite.Tensor) *tflite.Tensor {
+	var z *tflite.Tensor
+	for _, u := range s.uses[t] {
+		if y := u.Op.Outputs[0]; s.isExit(u.Op) && (z == nil || slices.Contains(s.g.Outputs, y)) {
+			z = y
+		}
+	}
+	if z != nil {
+		return z
+	}
+	return &tflite.Tensor{Name: t.Name + "_channels_last", Type: t.Type, Shape: s.outward(t.Shape), Signature: s.outward(t.Signature)}
+}
+
+// outward are sizes of axes inside in the order outside.
+func (s *islands) outward(shape []int) []int {
+	if len(shape) != len(s.order) {
+		return nil
+	}
+	out := make([]int, len(shape))
+	for i, a := range s.order {
+		out[a] = shape[i]
+	}
+	return out
+}
+
+// constant is c, which is broadcast from the last axis on, for the order outside.
+func (s *islands) constant(c *tflite.Tensor) *tflite.Tensor {
+	if c.Len() == 1 {
+		return c
+	}
+	r := len(s.order)
+	shape := append(slices.Repeat([]int{1}, r-len(c.Shape)), c.Shape...)
+	out := c.Clone()
+	out.Shape, out.Signature = s.outward(shape), nil
+	from, to := c.Floats(), make([]float32, c.Len())
+	for i, x := range from {
+		at := make([]int, r)
+		for axis, rest := r-1, i; axis >= 0; axis-- {
+			at[s.order[axis]] = rest % shape[axis]
+			rest /= shape[axis]
+		}
+		k := 0
+		for axis, n := range out.Shape {
+			k = k*n + at[axis]
+		}
+		to[k] = x
+	}
+	for len(out.Shape) > len(c.Shape) && out.Shape[0] == 1 {
+		out.Shape = out.Shape[1:]
+	}
+	out.SetFloats(to)
+	return out
+}
