@@ -16,14 +16,6 @@ import (
 // activation goes into the filter before, and a transposition costs time. An island is
 // dissolved if fewer TRANSPOSE ops remain.
 func dissolveIslands(j *job) {
-	for p := j.nextOrder(nil); p != nil; p = j.nextOrder(p) {
-		newIslands(j.graph, p).dissolve(j)
-	}
-	removeDeadOps(j.graph)
-}
-
-// nextOrder is the first order of axes that a TRANSPOSE has, or the one behind last.
-func (j *job) nextOrder(last []int) []int {
 	var orders [][]int
 	for _, op := range j.graph.Ops {
 		if p := axesMoved(op); p != nil && !slices.Equal(p, inverse(p)) { // else a way in is a way out
@@ -31,13 +23,10 @@ func (j *job) nextOrder(last []int) []int {
 		}
 	}
 	slices.SortFunc(orders, slices.Compare)
-	i, _ := slices.BinarySearchFunc(orders, append(slices.Clone(last), -1), slices.Compare)
-	for ; i < len(orders); i++ {
-		if !slices.Equal(orders[i], last) {
-			return orders[i]
-		}
+	for _, p := range slices.CompactFunc(orders, slices.Equal) {
+		newIslands(j.graph, p).dissolve(j)
 	}
-	return nil
+	removeDeadOps(j.graph)
 }
 
 // axesMoved is the order in which op, a TRANSPOSE of real values, puts axes; nil if it is
@@ -82,13 +71,13 @@ func inverse(order []int) []int {
 // islands are the tensors and ops whose axes are in one order behind a TRANSPOSE.
 type islands struct {
 	g        *tflite.Graph
-	order    []int // axis i inside is axis order[i] outside
-	entry    map[*tflite.Tensor]*tflite.Op
-	within   map[*tflite.Op]bool
+	order    []int                             // axis i inside is axis order[i] outside
+	inverted []int                             // and axis i outside is axis inverted[i] inside
+	entry    map[*tflite.Tensor]*tflite.Op     // by tensor inside: the TRANSPOSE that makes it
+	within   map[*tflite.Op]bool               // other ops whose output can be written for the order outside
 	parent   map[*tflite.Tensor]*tflite.Tensor // of all tensors inside: union-find by island
 	of       map[*tflite.Op]*tflite.Tensor     // a tensor inside that the op reads
 	uses     map[*tflite.Tensor][]tflite.Use
-	inverted []int
 }
 
 func newIslands(g *tflite.Graph, order []int) *islands {
