@@ -14,6 +14,9 @@ func boundary(j *job) error {
 	if j.opts.IO == Float32 {
 		outward = dequantizeOp
 	}
+	outer := func(t *tflite.Tensor, io IOType) bool {
+		return t.Type == inner && t.Quant != nil && (io == Uint8 || io == Float32)
+	}
 	var before []*tflite.Op
 	for k, t := range g.Inputs {
 		io := j.opts.IO
@@ -27,7 +30,7 @@ func boundary(j *job) error {
 			before = append(before, &tflite.Op{Code: schema.BuiltinOperatorCAST, Version: 1,
 				Options: &schema.CastOptionsT{InDataType: schema.TensorTypeUINT8, OutDataType: schema.TensorTypeFLOAT32},
 				Inputs:  []*tflite.Tensor{inputs[t]}, Outputs: []*tflite.Tensor{t}})
-		case t.Type == inner && t.Quant != nil && (io == Uint8 || io == Float32):
+		case outer(t, io):
 			inputs[t] = outerTensor(t, io)
 			before = append(before, quantizeOp(inputs[t], t))
 		default:
@@ -36,7 +39,7 @@ func boundary(j *job) error {
 		g.Inputs[k] = inputs[t]
 	}
 	for k, t := range g.Outputs {
-		if t.Type != inner || t.Quant == nil || j.opts.IO != Uint8 && j.opts.IO != Float32 {
+		if !outer(t, j.opts.IO) {
 			continue
 		}
 		if inputs[t] != nil { // what goes straight through is not rounded

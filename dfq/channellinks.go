@@ -196,20 +196,15 @@ func gathered(op *tflite.Op) []channelLink {
 // permuted is for TRANSPOSE that moves the axes of channels among themselves only:
 // the last one, or all that markShuffles found.
 func permuted(op *tflite.Op) []channelLink {
-	in, perm := op.Inputs[0], op.Inputs[1].Ints()
-	n, first := channelCount(in), len(in.Shape)-1 // axis of the channels
-	if len(perm) != len(in.Shape) || len(perm) == 0 || in.Constant() {
+	in, perm := op.Inputs[0], permutation(op)
+	n := channelCount(in)
+	first := channelAxis(in.Shape, n)
+	if perm == nil || first < 0 || in.Constant() {
 		return nil
-	}
-	for size := max(in.Shape[first], 1); size < n && first > 0; first-- {
-		size *= in.Shape[first-1]
 	}
 	strides := make([]int, len(perm)) // in the input, by axis of the output
 	for i, a := range perm {
-		if a < 0 {
-			a += len(perm)
-		}
-		if a < 0 || a >= len(perm) || (i < first) != (a < first) {
+		if (i < first) != (a < first) {
 			return nil
 		}
 		strides[i] = elements(in.Shape[a+1:])
@@ -225,6 +220,35 @@ func permuted(op *tflite.Op) []channelLink {
 		pairs[c] = channelPair{from, c}
 	}
 	return []channelLink{{0, 0, pairs}}
+}
+
+// permutation is the order in which a TRANSPOSE puts axes; nil if it is not known to be one.
+func permutation(op *tflite.Op) []int {
+	perm := slices.Clone(op.Inputs[1].Ints())
+	if len(perm) != len(op.Inputs[0].Shape) {
+		return nil
+	}
+	seen := make([]bool, len(perm))
+	for i, a := range perm {
+		if a < 0 {
+			a += len(perm)
+		}
+		if a < 0 || a >= len(perm) || seen[a] {
+			return nil
+		}
+		perm[i], seen[a] = a, true
+	}
+	return perm
+}
+
+// channelAxis is the first of the last axes that have n channels together; −1: none have.
+func channelAxis(shape []int, n int) int {
+	for first := len(shape) - 1; first >= 0; first-- {
+		if max(elements(shape[first:]), 1) == n {
+			return first
+		}
+	}
+	return -1
 }
 
 // parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
@@ -342,33 +366,25 @@ func repeated(n, m int) []channelPair {
 //
 //	[…, g·n] RESHAPE to […, g, n], TRANSPOSE to […, n, g], RESHAPE to […, n·g].
 func markShuffles(g *tflite.Graph) {
-	uses := g.Uses()
-	next := func(t *tflite.Tensor, code schema.BuiltinOperator) *tflite.Op {
-		if len(uses[t]) != 1 || uses[t][0].Input != 0 || uses[t][0].Op.Code != code || slices.Contains(g.Outputs, t) {
-			return nil
+	links := linksOf(g)
+	made := func(t *tflite.Tensor, code schema.BuiltinOperator) *tflite.Op {
+		if op := links.maker(t); op != nil && op.Code == code {
+			return op
 		}
-		return uses[t][0].Op
+		return nil
 	}
-	for _, op := range g.Ops {
-		if op.Code != schema.BuiltinOperatorRESHAPE || !real(op.Inputs[0]) {
+	for _, join := range g.Ops {
+		if join.Code != schema.BuiltinOperatorRESHAPE || !real(join.Inputs[0]) {
 			continue
 		}
-		n, apart := channelCount(op.Inputs[0]), op.Outputs[0]
-		move := next(apart, schema.BuiltinOperatorTRANSPOSE)
+		moved, n := join.Inputs[0], channelCount(join.Outputs[0])
+		move := made(moved, schema.BuiltinOperatorTRANSPOSE)
 		if move == nil {
 			continue
 		}
-		moved := move.Outputs[0]
-		join := next(moved, schema.BuiltinOperatorRESHAPE)
-		if join == nil || channelCount(join.Outputs[0]) != n || channelCount(apart) == n || n < 2 {
-			continue
-		}
-		trailing, first := 1, len(apart.Shape)
-		for first > 0 && trailing < n {
-			first--
-			trailing *= apart.Shape[first]
-		}
-		if trailing != n {
+		apart := move.Inputs[0]
+		part := made(apart, schema.BuiltinOperatorRESHAPE)
+		if part == nil || channelCount(part.Inputs[0]) != n || channelCount(apart) == n || n < 2 || channelAxis(apart.Shape, n) < 0 {
 			continue
 		}
 		apart.Channels, moved.Channels = n, n

@@ -201,6 +201,7 @@ type job struct {
 	float    map[*tflite.Op]string           // "check support", "check scales": ops kept in float, and why
 	unseen   map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
 	inputs   int                             // "find input range": how many inputs statistics are drawn from
+	integers []integers                      // "find input range": what inputs that are not real stand for
 	input    func(i int) [][]float32         // "find input range": makes the i-th of them, or has it from the caller
 	samples  [][][]float32                   // "estimate": the first of them, [sample][input]
 	stats    map[*tflite.Tensor]*tensorStats // "estimate"

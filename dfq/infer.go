@@ -21,8 +21,8 @@ func (j *job) doubtRange(i int, t *tflite.Tensor, in *InputReport) error {
 	if in.Source == "inferred" || stimulus.KindFor(t.Shape) != stimulus.Leaves {
 		return nil
 	}
-	if answer, err := j.firstResponse(i, interval(-1, 1), 1); err != nil || answer == typicalAnswer && subtractedMean(j.graph, t) == 0 {
-		return err // no filter with biases shows anything
+	if j.firstBiased(i) == nil && subtractedMean(j.graph, t) == 0 {
+		return nil // nothing shows it
 	}
 	shown, why, err := j.inferImage(i, t)
 	if err != nil {
@@ -242,22 +242,7 @@ const featureRoom = 1.5
 // returns the median deviation of the channels of the first filter that it reaches
 // over the size of that filter's biases. Filters without biases are passed over.
 func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
-	var first *tflite.Op
-	var bias float64
-	reach := map[*tflite.Tensor]bool{j.graph.Inputs[i]: true}
-	for _, op := range j.graph.Ops {
-		if !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
-			continue
-		}
-		for _, t := range op.Outputs {
-			reach[t] = true
-		}
-		if f := spec(op).filter; first == nil && f != nil && j.float[op] == "" && j.unseen[op.Outputs[0]] == "" {
-			if bias = rms(op.Inputs[f.bias].Floats()); bias > 0 {
-				first = op
-			}
-		}
-	}
+	first := j.firstBiased(i)
 	if first == nil {
 		return typicalAnswer, nil
 	}
@@ -281,7 +266,24 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	for _, a := range answers {
 		mean += a / float64(samples)
 	}
-	return mean / bias, err
+	return mean / rms(first.Inputs[spec(first).filter.bias].Floats()), err
+}
+
+// firstBiased is the first filter behind input i whose biases are not all 0; nil: there is none.
+func (j *job) firstBiased(i int) *tflite.Op {
+	reach := map[*tflite.Tensor]bool{j.graph.Inputs[i]: true}
+	for _, op := range j.graph.Ops {
+		if !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
+			continue
+		}
+		for _, t := range op.Outputs {
+			reach[t] = true
+		}
+		if f := spec(op).filter; f != nil && j.float[op] == "" && j.unseen[op.Outputs[0]] == "" && rms(op.Inputs[f.bias].Floats()) > 0 {
+			return op
+		}
+	}
+	return nil
 }
 
 func rms(v []float32) float64 {

@@ -55,10 +55,13 @@ func findInputRanges(j *job) error {
 	if j.number > 0 {
 		md = nil // it describes the inputs of the main graph
 	}
+	for _, t := range j.graph.Inputs {
+		j.integers = append(j.integers, integersOf(j.graph, t))
+	}
 	encodings := make([][]Encoding, len(j.graph.Inputs))
 	for i, t := range j.graph.Inputs {
 		in := &j.report.Inputs[i]
-		e, turnsReal := realOf(j.graph, t)
+		e, turnsReal := j.integers[i].real(t)
 		switch {
 		case j.pixels[t]:
 			encodings[i] = []Encoding{interval(0, 255)}
@@ -70,7 +73,7 @@ func findInputRanges(j *job) error {
 			in.Range = hull(encodings[i])
 		case turnsReal:
 			encodings[i] = []Encoding{e}
-		case len(j.opts.Calibration) == 0 && integersOf(j.graph, t) == (integers{}):
+		case len(j.opts.Calibration) == 0 && j.integers[i] == (integers{}):
 			j.report.warn("input %q is %v: statistics are drawn with zeros in it, which may show little of what the model computes; give real inputs (--calibrate)", t.Name, t.Type)
 		}
 		in.Encodings = append(in.Encodings, encodings[i]...)
@@ -154,7 +157,7 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 		v := make([]float32, t.Len())
 		sample[i] = v
 		if len(encodings[i]) == 0 {
-			integersOf(j.graph, t).fill(v, rand.New(rand.NewPCG(seed+uint64(i)<<32, uint64(s))))
+			j.integers[i].fill(v, rand.New(rand.NewPCG(seed+uint64(i)<<32, uint64(s))))
 			continue
 		}
 		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))

@@ -38,27 +38,6 @@ func takePixels(j *job) {
 	drop(j.graph, casts)
 }
 
-// realOf is the encoding of an input of integers that the graph itself turns into real
-// numbers, where these are pixels, or of a type so small that they are likely to have all
-// of its values: UINT8 is pixels in any shape, INT16 sound.
-func realOf(g *tflite.Graph, t *tflite.Tensor) (Encoding, bool) {
-	is := integersOf(g, t)
-	if t.Quant != nil || !is.mask || is.rows > 0 {
-		return Encoding{}, false
-	}
-	switch t.Type {
-	case schema.TensorTypeUINT8:
-		return interval(0, 255), true
-	case schema.TensorTypeINT8:
-		return interval(math.MinInt8, math.MaxInt8), true
-	case schema.TensorTypeINT16:
-		return interval(math.MinInt16, math.MaxInt16), true
-	case schema.TensorTypeINT32, schema.TensorTypeINT64:
-		return interval(0, 255), is.image
-	}
-	return Encoding{}, false
-}
-
 // integers says what the numbers of an input that is not real stand for, as far as the ops
 // show that read them, maybe behind such as only change its shape or type.
 type integers struct {
@@ -101,6 +80,26 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 		}
 	}
 	return is
+}
+
+// real is the encoding of an input t that holds such integers and that the graph itself
+// turns into real numbers, where these are pixels, or of a type so small that they are
+// likely to have all of its values: UINT8 is pixels in any shape, INT16 sound.
+func (is integers) real(t *tflite.Tensor) (Encoding, bool) {
+	if t.Quant != nil || !is.mask || is.rows > 0 {
+		return Encoding{}, false
+	}
+	switch t.Type {
+	case schema.TensorTypeUINT8:
+		return interval(0, 255), true
+	case schema.TensorTypeINT8:
+		return interval(math.MinInt8, math.MaxInt8), true
+	case schema.TensorTypeINT16:
+		return interval(math.MinInt16, math.MaxInt16), true
+	case schema.TensorTypeINT32, schema.TensorTypeINT64:
+		return interval(0, 255), is.image
+	}
+	return Encoding{}, false
 }
 
 // fill makes such numbers up: any rows of the table; ones and then zeros, half of them

@@ -36,24 +36,8 @@ func axesMoved(op *tflite.Op) []int {
 		op.Inputs[1] == nil || !op.Inputs[1].Constant() {
 		return nil
 	}
-	p := slices.Clone(op.Inputs[1].Ints())
-	r := len(op.Inputs[0].Shape)
-	if len(p) != r || len(op.Outputs[0].Shape) != r {
-		return nil
-	}
-	seen, moves := make([]bool, r), false
-	for i, a := range p {
-		if a < 0 {
-			a += r
-			p[i] = a
-		}
-		if a < 0 || a >= r || seen[a] {
-			return nil
-		}
-		seen[a] = true
-		moves = moves || a != i
-	}
-	if !moves {
+	p := permutation(op)
+	if len(op.Outputs[0].Shape) != len(p) || slices.IsSorted(p) {
 		return nil
 	}
 	return p
@@ -78,11 +62,15 @@ type islands struct {
 	parent   map[*tflite.Tensor]*tflite.Tensor // of all tensors inside: union-find by island
 	of       map[*tflite.Op]*tflite.Tensor     // a tensor inside that the op reads
 	uses     map[*tflite.Tensor][]tflite.Use
+
+	twin    map[*tflite.Tensor]*tflite.Tensor // by tensor inside: the same values in the order outside
+	instead map[*tflite.Tensor]*tflite.Tensor // by what puts axes back: what is read in its place
 }
 
 func newIslands(g *tflite.Graph, order []int) *islands {
 	s := &islands{g: g, order: order, entry: map[*tflite.Tensor]*tflite.Op{}, within: map[*tflite.Op]bool{},
-		parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order)}
+		parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order),
+		twin: map[*tflite.Tensor]*tflite.Tensor{}, instead: map[*tflite.Tensor]*tflite.Tensor{}}
 	for _, op := range g.Ops {
 		if slices.Equal(axesMoved(op), order) {
 			t := op.Outputs[0]
@@ -228,30 +216,28 @@ func (s *islands) pay() func(t *tflite.Tensor) bool {
 // dissolve writes the islands that pay for the order outside.
 func (s *islands) dissolve(j *job) {
 	pays := s.pay()
-	twin := map[*tflite.Tensor]*tflite.Tensor{}    // by tensor inside
-	instead := map[*tflite.Tensor]*tflite.Tensor{} // by what puts axes back: what is read in its place
 	var ops []*tflite.Op
 	for _, op := range s.g.Ops {
 		for k, t := range op.Inputs {
-			if z := instead[t]; z != nil {
+			if z := s.instead[t]; z != nil {
 				op.Inputs[k] = z
 			}
 		}
 		if len(op.Outputs) == 1 && s.entry[op.Outputs[0]] == op && pays(op.Outputs[0]) {
 			t := op.Outputs[0]
-			twin[t] = op.Inputs[0]
-			s.leave(t, op.Inputs[0], instead)
+			s.twin[t] = op.Inputs[0]
+			s.leave(t, op.Inputs[0])
 			ops = append(ops, op) // for other readers; else it goes as a dead op
 			continue
 		}
-		if s.isExit(op) && len(op.Inputs) > 0 && twin[op.Inputs[0]] != nil && (instead[op.Outputs[0]] != nil || twin[op.Inputs[0]] == op.Outputs[0]) {
+		if s.isExit(op) && len(op.Inputs) > 0 && s.twin[op.Inputs[0]] != nil && (s.instead[op.Outputs[0]] != nil || s.twin[op.Inputs[0]] == op.Outputs[0]) {
 			continue
 		}
 		ops = append(ops, op)
 		if !s.within[op] || !pays(s.of[op]) {
 			continue
 		}
-		if back := s.rewrite(op, twin, instead); back != nil {
+		if back := s.rewrite(op); back != nil {
 			j.index[back] = j.index[op]
 			ops = append(ops, back)
 		}
@@ -260,20 +246,20 @@ func (s *islands) dissolve(j *job) {
 }
 
 // leave has readers of what puts the axes of t back read z instead, its twin.
-func (s *islands) leave(t, z *tflite.Tensor, instead map[*tflite.Tensor]*tflite.Tensor) {
+func (s *islands) leave(t, z *tflite.Tensor) {
 	for _, u := range s.uses[t] {
 		if y := u.Op.Outputs[0]; s.isExit(u.Op) && y != z && !slices.Contains(s.g.Outputs, y) {
-			instead[y] = z
+			s.instead[y] = z
 		}
 	}
 }
 
 // rewrite has an op work on the twins, and returns a TRANSPOSE for who reads its output inside.
-func (s *islands) rewrite(op *tflite.Op, twin, instead map[*tflite.Tensor]*tflite.Tensor) *tflite.Op {
+func (s *islands) rewrite(op *tflite.Op) *tflite.Op {
 	for k, t := range op.Inputs {
 		switch {
-		case twin[t] != nil:
-			op.Inputs[k] = twin[t]
+		case s.twin[t] != nil:
+			op.Inputs[k] = s.twin[t]
 		case real(t):
 			op.Inputs[k] = s.constant(t)
 		}
@@ -289,7 +275,7 @@ func (s *islands) rewrite(op *tflite.Op, twin, instead map[*tflite.Tensor]*tflit
 		for i, a := range s.order {
 			v[2*a], v[2*a+1] = int32(old[2*i]), int32(old[2*i+1])
 		}
-		by.Type, by.Name = schema.TensorTypeINT32, by.Name+"_"+op.Outputs[0].Name
+		by.Name += "_" + op.Outputs[0].Name
 		by.SetInt32s(v)
 		op.Inputs[1] = by
 	case schema.BuiltinOperatorMEAN:
@@ -308,8 +294,8 @@ func (s *islands) rewrite(op *tflite.Op, twin, instead map[*tflite.Tensor]*tflit
 	}
 	t := op.Outputs[0]
 	z := s.twinOf(t)
-	op.Outputs[0], twin[t] = z, z
-	s.leave(t, z, instead)
+	op.Outputs[0], s.twin[t] = z, z
+	s.leave(t, z)
 	inside := slices.Contains(s.g.Outputs, t)
 	for _, u := range s.uses[t] {
 		inside = inside || !s.within[u.Op] && !s.isExit(u.Op)
@@ -317,14 +303,12 @@ func (s *islands) rewrite(op *tflite.Op, twin, instead map[*tflite.Tensor]*tflit
 	if !inside {
 		return nil
 	}
-	p := &tflite.Tensor{Name: t.Name + "_order"}
-	p.Shape = []int{len(s.order)}
+	p := &tflite.Tensor{Name: t.Name + "_order", Shape: []int{len(s.order)}}
 	v := make([]int32, len(s.order))
 	for i, a := range s.order {
 		v[i] = int32(a)
 	}
 	p.SetInt32s(v)
-	p.Type = schema.TensorTypeINT32
 	return &tflite.Op{Code: schema.BuiltinOperatorTRANSPOSE, Version: 1, Inputs: []*tflite.Tensor{z, p}, Outputs: []*tflite.Tensor{t}}
 }
 

@@ -19,10 +19,11 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // normalize brings a float graph into the one form that the other passes know.
 //
 // Before: constants stored as float16 or int8, shapes computed at run time,
-// filters without bias, shared constants.
+// filters without bias, shared constants, pixels that a CAST makes real, images with
+// channels first between two TRANSPOSE, squares.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
-// from constants is; every weighted op has a bias. The function that the graph
-// computes is the same.
+// from constants is; every weighted op has a bias; pixels are real, channels last, and
+// squares products. The function that the graph computes is the same.
 func normalize(j *job) error {
 	if err := checkGraph(j.graph); err != nil {
 		return err

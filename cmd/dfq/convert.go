@@ -433,9 +433,12 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 	if len(r.FloatSQNR) > 0 && len(r.Equalized)+len(r.Doubled)+r.Absorbed > 0 {
 		row("proved", "the float graph then answers as the file's to %.0f dB on %s", slices.Min(r.FloatSQNR), provedOn(real))
 	}
-	for _, g := range groupFindings(r.Findings) {
-		row(g.severity(), "%s", g)
+	finding := func(at string, g findings) {
+		row(g.severity(), "%s%s", at, g)
 		row("", "%s", g[0].Advice)
+	}
+	for _, g := range groupFindings(r.Findings) {
+		finding("", g)
 	}
 	for _, s := range r.Subgraphs {
 		if s.Report == nil {
@@ -448,8 +451,7 @@ func summarize(w io.Writer, in *modelFile, out string, model *tflite.Model, size
 		}
 		for _, g := range groupFindings(s.Report.Findings) {
 			if g[0].Warning {
-				row(g.severity(), "subgraph %d, %s", s.Index, g)
-				row("", "%s", g[0].Advice)
+				finding(fmt.Sprintf("subgraph %d, ", s.Index), g)
 			}
 		}
 	}

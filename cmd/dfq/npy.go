@@ -152,8 +152,7 @@ func squeeze(shape []int) []int {
 
 // openArrays opens the one array of a .npy file or those of a .npz, one for each
 // input: by the inputs' names, or those of a signature, if they bear them, else in their
-// order. The file
-// stays open.
+// order. The file stays open.
 func openArrays(path string, inputs []*tflite.Tensor, signatures []*tflite.Signature) ([]*array, error) {
 	file, err := os.Open(path)
 	if err != nil {
