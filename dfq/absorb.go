@@ -62,8 +62,8 @@ func pads(op *tflite.Op) bool {
 
 // absorbable is c for each channel, 0 where nothing is to be had.
 func absorbable(s *tensorStats, act schema.ActivationFunctionType) []float64 {
-	c := make([]float64, len(s.pre))
-	for i, m := range s.pre {
+	c := make([]float64, len(s.channels))
+	for i, m := range s.preActivation() {
 		if act == schema.ActivationFunctionTypeRELU6 && reachOf(m) >= 6 {
 			continue
 		}

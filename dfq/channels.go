@@ -211,7 +211,7 @@ func (v *channelScales) boundByCaps(j *job) {
 		if _, ok := v.first[t]; !ok || j.stats[t] == nil {
 			continue
 		}
-		for c, m := range j.stats[t].pre {
+		for c, m := range j.stats[t].preActivation() {
 			i := v.of(t, c)
 			reach := reachOf(m)
 			if reach >= 6 {

@@ -127,10 +127,10 @@ func sameStatistics(t *testing.T, name string, a, b *job) {
 			continue
 		}
 		for c, m := range s.channels {
-			want, pre, early := o.channels[c], o.pre[c], o.early[c]
+			want, pre, early := o.channels[c], o.preActivation()[c], o.early[c]
 			size := max(want.hi, -want.lo, pre.hi, -pre.lo)
 			if !near(m.lo, want.lo, size) || !near(m.hi, want.hi, size) || !near(m.mean, want.mean, size) || !near(m.deviation(), want.deviation(), size) ||
-				!near(s.pre[c].mean, pre.mean, size) || !near(s.early[c].mean, early.mean, size) {
+				!near(s.preActivation()[c].mean, pre.mean, size) || !near(s.early[c].mean, early.mean, size) {
 				t.Errorf("%s: channel %d of %q is %+v, found again %+v", name, c, x.Name, m, want)
 			}
 		}

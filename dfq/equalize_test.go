@@ -507,7 +507,7 @@ func TestNoiseBehindAFilter(t *testing.T) {
 		v := newChannelScales(j)
 		r := (&block{v: v}).newReader(j, op) // no variable is free: all gains are in the last place
 		w, shape := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Shape
-		variance := outputVariances(j.stats[op.Outputs[0]].pre)
+		variance := outputVariances(j.stats[op.Outputs[0]].preActivation())
 		want := 0.0
 		kernel := func(o int, taps []float64) {
 			for a, x := range taps {

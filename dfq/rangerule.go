@@ -29,7 +29,7 @@ func (r RangeRule) choose(s *tensorStats) chosenRange {
 		return chosenRange{Range{s.lo, s.hi}, "least and largest value"}
 	case SixDeviations:
 		lo, hi := 0.0, 0.0
-		for _, m := range s.pre {
+		for _, m := range s.preActivation() {
 			far := float64(6 * m.deviation())
 			lo, hi = math.Min(lo, m.mean-far), math.Max(hi, m.mean+far)
 		}

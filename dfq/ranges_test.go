@@ -157,7 +157,7 @@ func TestRangeRules(t *testing.T) {
 	for rule, want := range map[RangeRule]func(*tensorStats) (lo, hi float64){
 		MinMax: func(s *tensorStats) (lo, hi float64) { return s.lo, s.hi },
 		SixDeviations: func(s *tensorStats) (lo, hi float64) {
-			for _, m := range s.pre {
+			for _, m := range s.preActivation() {
 				hi = math.Max(hi, math.Min(6, m.mean+6*math.Sqrt(m.square/m.n)))
 			}
 			return 0, hi

@@ -43,7 +43,7 @@ func (b *block) newReader(j *job, op *tflite.Op) *reader {
 	}
 	switch {
 	case j.opts.PerTensor:
-		r.weigh(len(b.vars), f, outputVariances(j.stats[op.Outputs[0]].pre))
+		r.weigh(len(b.vars), f, outputVariances(j.stats[op.Outputs[0]].preActivation()))
 	case f.in >= 0:
 		r.rows = make([][]float32, op.Inputs[f.weights].Shape[f.out])
 		for o := range r.rows {

@@ -16,7 +16,7 @@ type tensorStats struct {
 	lo, hi   float64   // over everything
 	channels []moments // one per channel
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
-	pre      []moments // of the value before the fused activation; same as channels where there is none
+	pre      []moments // of the value before the fused activation; nil where there is none
 	early    []moments // of channels, over the first half of the samples: whether the others agree
 	seen     extremes  // of each sample
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
@@ -37,11 +37,18 @@ func (s *tensorStats) finite() bool {
 
 func newTensorStats(channels int, splits bool) *tensorStats {
 	s := &tensorStats{channels: make([]moments, channels)}
-	s.pre = s.channels
 	if splits {
 		s.pre = make([]moments, channels)
 	}
 	return s
+}
+
+// preActivation are the moments of the value before the fused activation, if there is one.
+func (s *tensorStats) preActivation() []moments {
+	if s.pre == nil {
+		return s.channels
+	}
+	return s.pre
 }
 
 // join adds one of n samples.
@@ -64,11 +71,7 @@ func (s *tensorStats) join(values, pre []moments, rows []float32, n int) {
 
 // change maps the moments of each channel, also those before the activation.
 func (s *tensorStats) change(f func(c int, m moments) moments) {
-	sets := [][]moments{s.channels, s.early}
-	if &s.pre[0] != &s.channels[0] {
-		sets = append(sets, s.pre)
-	}
-	for _, set := range sets {
+	for _, set := range [][]moments{s.channels, s.pre, s.early} {
 		for c, m := range set {
 			set[c] = f(c, m)
 		}
@@ -78,11 +81,8 @@ func (s *tensorStats) change(f func(c int, m moments) moments) {
 
 func (s *tensorStats) clone() *tensorStats {
 	c := *s
-	c.channels, c.early, c.rows = slices.Clone(s.channels), slices.Clone(s.early), slices.Clone(s.rows)
+	c.channels, c.pre, c.early, c.rows = slices.Clone(s.channels), slices.Clone(s.pre), slices.Clone(s.early), slices.Clone(s.rows)
 	c.seen = extremes{slices.Clone(s.seen.lows), slices.Clone(s.seen.highs)}
-	if c.pre = slices.Clone(s.pre); &s.pre[0] == &s.channels[0] {
-		c.pre = c.channels
-	}
 	return &c
 }
 
