@@ -22,8 +22,8 @@ const (
 // effectCount is how many of n samples effects are measured on.
 func (c *layerComparison) effectCount(n int) int {
 	values := 1
-	for _, t := range c.want {
-		values += t.Len()
+	for _, l := range c.layers {
+		values += l.want.Len()
 	}
 	return min(n, max(1, min(effectSamples, effectValues/values)))
 }
@@ -44,7 +44,7 @@ func (c *layerComparison) effects(float *tflite.Model, open Interpreter, samples
 
 // effect is the SQNR of the output that layer k harms most.
 func (c *layerComparison) effect(k int, float *tflite.Model, open Interpreter, samples []effectSample) (float64, error) {
-	rest, cut, fed := cutAt(float, c.want[k:k+1])
+	rest, cut, fed := cutAt(float, []*tflite.Tensor{c.layers[k].want})
 	g := rest.Graphs[0]
 	sums := make([]errorSums, len(g.Outputs))
 	var behind []int // numbers of the outputs that are to be run

@@ -20,7 +20,7 @@ import (
 //
 // A channel whose weights were rounded away on both sides has no factor, which
 // is written as 0: nothing is left of it in the INT8 model that could be compared.
-// So has a dead channel that carries a copy of another one there: c.equal tells of which.
+// So has a dead channel that carries a copy of another one there: layer.equal tells of which.
 func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 	// Filters are those of the INT8 model once batch norms and activations are in them.
 	j, err := upTo("fuse activations", float, nil)
@@ -53,17 +53,16 @@ func (c *layerComparison) findFactors(float, int8 *tflite.Model) error {
 			byName[t.Name] = t
 		}
 	}
-	for _, t := range c.want {
-		factors := ones(channelCount(t))
-		var equal [][]int
-		if own := byName[t.Name]; own != nil && channelCount(own) == len(factors) {
+	for k := range c.layers {
+		l := &c.layers[k]
+		l.factors = ones(channelCount(l.want))
+		if own := byName[l.Name]; own != nil && channelCount(own) == len(l.factors) {
 			channels := v.all(own)
-			for k, i := range channels {
-				factors[k] = v.s[i]
+			for c, i := range channels {
+				l.factors[c] = v.s[i]
 			}
-			equal = equalChannels(channels, copies)
+			l.equal = equalChannels(channels, copies)
 		}
-		c.factors, c.equal = append(c.factors, factors), append(c.equal, equal)
 	}
 	return nil
 }

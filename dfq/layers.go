@@ -52,9 +52,10 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 		return nil, err
 	}
 	var models [4]*tflite.Model
-	models[0], models[1] = withOutputs(float, slices.Concat(c.want, float.Graphs[0].Outputs)), withOutputs(int8, c.got)
-	models[2], c.fed[0] = inLayers(float, c.want)
-	models[3], c.fed[1] = inLayers(int8, c.got)
+	want, got := c.activations()
+	models[0], models[1] = withOutputs(float, slices.Concat(want, float.Graphs[0].Outputs)), withOutputs(int8, got)
+	models[2], c.fed[0] = inLayers(float, want)
+	models[3], c.fed[1] = inLayers(int8, got)
 	sums, kept := make([][]layerSums, n), make([]effectSample, c.effectCount(n))
 	err := eachRun(open, models[:], n, func(i int, run []Runner) error {
 		var keep *effectSample
@@ -75,25 +76,39 @@ func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample fu
 		for i := range sums {
 			s.join(sums[i][k])
 		}
-		s.fill(&c.layers[k])
+		s.fill(&c.layers[k].LayerDiff)
 	}
 	if err := c.effects(float, open, kept); err != nil {
 		return nil, err
 	}
-	return c.layers, nil
+	var diffs []LayerDiff
+	for _, l := range c.layers {
+		diffs = append(diffs, l.LayerDiff)
+	}
+	return diffs, nil
 }
 
-// layerComparison is what is compared: by layer, the tensors of both models, the
-// factors of their channels, and which channels are equal in the INT8 model, one that is
-// its own before its copies; the inputs of the INT8 model; and which layers' values the
-// float and the INT8 model read where they are cut into layers.
+// layerComparison is what is compared.
 type layerComparison struct {
-	layers    []LayerDiff
-	want, got []*tflite.Tensor
-	factors   [][]float64
-	equal     [][][]int
-	inputs    []*tflite.Tensor
-	fed       [2][]int
+	layers []layer
+	inputs []*tflite.Tensor // of the INT8 model
+	fed    [2][]int         // whose values the float and the INT8 model read where they are cut into layers
+}
+
+// layer is one that is compared, by the activation that it ends with.
+type layer struct {
+	LayerDiff
+	want, got *tflite.Tensor // the activation in the float and the INT8 model
+	factors   []float64      // of its channels
+	equal     [][]int        // its channels that are equal in the INT8 model, one that is its own before its copies
+}
+
+// activations are those of all layers.
+func (c *layerComparison) activations() (want, got []*tflite.Tensor) {
+	for _, l := range c.layers {
+		want, got = append(want, l.want), append(got, l.got)
+	}
+	return want, got
 }
 
 // withTrueShapes returns m with the shapes that activations have when it runs, where
@@ -130,8 +145,7 @@ func matchLayers(float, int8 *tflite.Model) *layerComparison {
 			if f.Len() != t.Len() {
 				continue
 			}
-			c.want, c.got = append(c.want, f), append(c.got, t)
-			c.layers = append(c.layers, LayerDiff{Index: i, Op: opName(op), Name: t.Name})
+			c.layers = append(c.layers, layer{LayerDiff: LayerDiff{Index: i, Op: opName(op), Name: t.Name}, want: f, got: t})
 		}
 	}
 	return c
@@ -144,7 +158,7 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 	if err != nil {
 		return nil, err
 	}
-	want, answers := shown[:len(c.want)], shown[len(c.want):]
+	want, answers := shown[:len(c.layers)], shown[len(c.layers):]
 	got, err := run[1](inputs)
 	if err != nil {
 		return nil, err
@@ -156,14 +170,13 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 	// What the layers are given: in the domain of the INT8 model, then in that of
 	// the float one.
 	own, outer := make([][]float32, len(want)), make([][]float32, len(want))
-	for k, v := range want {
-		n := len(c.factors[k])
-		own[k] = rounded(withCopies(times(v, c.factors[k], -1), n, c.equal[k]), c.got[k])
-		outer[k] = times(own[k], c.factors[k], 1)
-		for _, group := range c.equal[k] {
+	for k, l := range c.layers {
+		own[k] = rounded(l.withCopies(l.times(want[k], -1)), l.got)
+		outer[k] = l.times(own[k], 1)
+		for _, group := range l.equal {
 			for _, to := range group[1:] { // dead in the float model
-				for at := to; at < len(v); at += n {
-					outer[k][at] = v[at]
+				for at := to; at < len(want[k]); at += len(l.factors) {
+					outer[k][at] = want[k][at]
 				}
 			}
 		}
@@ -177,17 +190,16 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 		return nil, err
 	}
 	sums := make([]layerSums, len(c.layers))
-	for k := range sums {
-		f := c.factors[k]
+	for k, l := range c.layers {
 		if n := len(want[k]); len(got[k]) != n || len(float[k]) != n || len(alone[k]) != n {
 			float[k], alone[k] = want[k], want[k] // no loss to be seen
 			sums[k].model.notFinite++             // as many as there are depends on the values: nothing to compare
 			continue
 		}
-		whole, part := times(want[k], f, 0), times(float[k], f, 0)
-		alone[k] = withMeans(alone[k], len(f), c.equal[k])
-		sums[k].add(whole, times(withMeans(got[k], len(f), c.equal[k]), f, 1), f, gridOf(c.got[k]), params(c.got[k].Quant))
-		sums[k].alone.add(part, times(alone[k], f, 1), 1)
+		whole, part := l.times(want[k], 0), l.times(float[k], 0)
+		alone[k] = l.withMeans(alone[k])
+		sums[k].add(whole, l.times(l.withMeans(got[k]), 1), l.factors, gridOf(l.got), params(l.got.Quant))
+		sums[k].alone.add(part, l.times(alone[k], 1), 1)
 		sums[k].inputs.add(whole, part, 1)
 	}
 	if keep != nil {
@@ -195,8 +207,8 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 		for _, v := range answers {
 			keep.answers = append(keep.answers, slices.Clone(v))
 		}
-		for k, f := range c.factors {
-			keep.alone = append(keep.alone, plusLoss(want[k], float[k], times(alone[k], f, 1), f))
+		for k, l := range c.layers {
+			keep.alone = append(keep.alone, l.plusLoss(want[k], float[k], l.times(alone[k], 1)))
 		}
 	}
 	return sums, nil
@@ -204,10 +216,10 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 
 // times returns v with each channel times its factor to the given power, 1 or −1;
 // with 0, v without the channels that have no factor.
-func times(v []float32, factors []float64, power int) []float32 {
-	by := make([]float64, len(factors))
+func (l *layer) times(v []float32, power int) []float32 {
+	by := make([]float64, len(l.factors))
 	same := true
-	for c, f := range factors {
+	for c, f := range l.factors {
 		if f != 0 {
 			by[c] = math.Pow(f, float64(power))
 		}
@@ -225,18 +237,18 @@ func times(v []float32, factors []float64, power int) []float32 {
 	return out
 }
 
-// withCopies returns v, of n channels, with the first of each group of equal ones in all.
-func withCopies(v []float32, n int, equal [][]int) []float32 {
-	return changed(v, n, equal, func(at []float32, first int, copies []int) {
+// withCopies returns v with the first channel of each group of equal ones in all.
+func (l *layer) withCopies(v []float32) []float32 {
+	return l.changed(v, func(at []float32, first int, copies []int) {
 		for _, c := range copies {
 			at[c] = at[first]
 		}
 	})
 }
 
-// withMeans returns v, of n channels, with the first of each group of equal ones their mean.
-func withMeans(v []float32, n int, equal [][]int) []float32 {
-	return changed(v, n, equal, func(at []float32, first int, copies []int) {
+// withMeans returns v with the first channel of each group of equal ones their mean.
+func (l *layer) withMeans(v []float32) []float32 {
+	return l.changed(v, func(at []float32, first int, copies []int) {
 		for _, c := range copies {
 			at[first] += at[c]
 		}
@@ -245,13 +257,13 @@ func withMeans(v []float32, n int, equal [][]int) []float32 {
 }
 
 // changed returns v with change made at every position to every group of equal channels.
-func changed(v []float32, n int, equal [][]int, change func(at []float32, first int, copies []int)) []float32 {
-	if len(equal) == 0 {
+func (l *layer) changed(v []float32, change func(at []float32, first int, copies []int)) []float32 {
+	if len(l.equal) == 0 {
 		return v
 	}
 	v = slices.Clone(v)
-	for at := range slices.Chunk(v, n) {
-		for _, group := range equal {
+	for at := range slices.Chunk(v, len(l.factors)) {
+		for _, group := range l.equal {
 			change(at, group[0], group[1:])
 		}
 	}
@@ -259,10 +271,10 @@ func changed(v []float32, n int, equal [][]int, change func(at []float32, first 
 }
 
 // plusLoss is want, and what got is off from from; channels without a factor have no loss.
-func plusLoss(want, from, got []float32, factors []float64) []float32 {
+func (l *layer) plusLoss(want, from, got []float32) []float32 {
 	out := slices.Clone(want)
-	for at := 0; at < len(out); at += len(factors) {
-		for c, f := range factors {
+	for at := 0; at < len(out); at += len(l.factors) {
+		for c, f := range l.factors {
 			if f != 0 {
 				out[at+c] += got[at+c] - from[at+c]
 			}

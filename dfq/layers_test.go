@@ -202,7 +202,9 @@ func findsFactors(t *testing.T, m *tflite.Model) {
 		}
 	}
 	equalized, alarms := 0, 0
-	before, after := mustOpen(t, evaluate, withOutputs(m, c.want)), mustOpen(t, evaluate, withOutputs(float, twin.want))
+	want, _ := c.activations()
+	wantOfTwin, _ := twin.activations()
+	before, after := mustOpen(t, evaluate, withOutputs(m, want)), mustOpen(t, evaluate, withOutputs(float, wantOfTwin))
 	a, err := before(samples[0])
 	if err != nil {
 		t.Fatal(err)
@@ -212,15 +214,15 @@ func findsFactors(t *testing.T, m *tflite.Model) {
 		t.Fatal(err)
 	}
 	for k, l := range c.layers {
-		for i, f := range c.factors[k] {
-			if f := twin.factors[k][i]; f != 1 {
+		for i, f := range l.factors {
+			if f := twin.layers[k].factors[i]; f != 1 {
 				// Three standard errors are exceeded once in some hundred channels.
 				if alarms++; alarms > 1 || math.Abs(f-1) > 0.02 {
 					t.Errorf("%q, channel %d: a factor of %g between the model and its own float graph", l.Name, i, f)
 				}
 			}
 			var xx, xy float64 // of the float graphs, before and after
-			for at := i; at < len(a[k]); at += len(c.factors[k]) {
+			for at := i; at < len(a[k]); at += len(l.factors) {
 				xx += float64(a[k][at]) * float64(a[k][at])
 				xy += float64(a[k][at]) * float64(b[k][at])
 			}
