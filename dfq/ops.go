@@ -52,6 +52,9 @@ type opSpec struct {
 	// saturates is the range of input k outside of which what is looked at of the output
 	// stays the same, to less than a step. nil: there is none.
 	saturates func(s *saturated, op *tflite.Op, k int) Range
+	// clip is what is left of the range of one operand where the other, of a range as
+	// well, bounds it; nil: none bounds another.
+	clip func(r, by Range) Range
 
 	fuses      bool                          // all its int8 kernels know a fused activation
 	activation schema.ActivationFunctionType // the fused one that the op is by itself; NONE: none
@@ -176,8 +179,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: packed},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded, anyOrder: true},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded, anyOrder: true},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromBelow), clip: fromBelow, anyOrder: true},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromAbove), clip: fromAbove, anyOrder: true},
 	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen, saturates: asOutput},
 	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen, saturates: asOutput},
 

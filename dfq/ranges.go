@@ -153,7 +153,8 @@ func (j *job) ownRanges(int8Ops []*tflite.Op) map[*tflite.Tensor]chosenRange {
 // of all numbers.
 func (j *job) cutBounds(own map[*tflite.Tensor]chosenRange, int8Ops []*tflite.Op) {
 	for _, op := range int8Ops {
-		if op.Code != schema.BuiltinOperatorMINIMUM && op.Code != schema.BuiltinOperatorMAXIMUM {
+		clip := spec(op).clip
+		if clip == nil {
 			continue
 		}
 		for k, t := range op.Inputs {
@@ -165,7 +166,7 @@ func (j *job) cutBounds(own map[*tflite.Tensor]chosenRange, int8Ops []*tflite.Op
 			if i := slices.Index(j.graph.Inputs, x); i >= 0 {
 				of = j.report.Inputs[i].Range
 			}
-			r.Range = cutBy(r.Range, op, of)
+			r.Range = clip(r.Range, of)
 			own[t] = r
 		}
 	}

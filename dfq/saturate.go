@@ -59,26 +59,23 @@ func (s *saturated) bounds(t *tflite.Tensor) Range {
 	within := everything
 	for real(t) {
 		op := s.producers[t]
-		if op == nil || s.j.float[op] != "" || op.Code != schema.BuiltinOperatorMINIMUM && op.Code != schema.BuiltinOperatorMAXIMUM {
+		if op == nil || s.j.float[op] != "" || spec(op).clip == nil {
 			break
 		}
 		k := slices.IndexFunc(op.Inputs, (*tflite.Tensor).Constant)
 		if k < 0 {
 			break
 		}
-		within, t = cutBy(within, op, constantRange(op.Inputs[k])), op.Inputs[1-k]
+		within, t = spec(op).clip(within, constantRange(op.Inputs[k])), op.Inputs[1-k]
 	}
 	return within
 }
 
-// cutBy is r, of one operand of MINIMUM or MAXIMUM, without what is beyond that of the
-// other; 0 stays.
-func cutBy(r Range, op *tflite.Op, other Range) Range {
-	if op.Code == schema.BuiltinOperatorMINIMUM {
-		return Range{r.Lo, math.Min(r.Hi, math.Max(0, other.Hi))}
-	}
-	return Range{math.Max(r.Lo, math.Min(0, other.Lo)), r.Hi}
-}
+// Rules for opSpec.clip; 0 stays.
+
+// fromAbove is for MINIMUM, fromBelow for MAXIMUM.
+func fromAbove(r, by Range) Range { return Range{r.Lo, math.Min(r.Hi, math.Max(0, by.Hi))} }
+func fromBelow(r, by Range) Range { return Range{math.Max(r.Lo, math.Min(0, by.Lo)), r.Hi} }
 
 // union is r and the range that t has in m.
 func union(m map[*tflite.Tensor]Range, t *tflite.Tensor, r Range) Range {
@@ -100,12 +97,14 @@ func flatBeyond(lo, hi float64) func(*saturated, *tflite.Op, int) Range {
 }
 
 // bounded is for MINIMUM and MAXIMUM, whose output shows nothing beyond a constant bound.
-func bounded(s *saturated, op *tflite.Op, k int) Range {
-	r := s.output(op)
-	if by := op.Inputs[1-k]; by.Constant() {
-		r = cutBy(r, op, constantRange(by))
+func bounded(clip func(r, by Range) Range) func(*saturated, *tflite.Op, int) Range {
+	return func(s *saturated, op *tflite.Op, k int) Range {
+		r := s.output(op)
+		if by := op.Inputs[1-k]; by.Constant() {
+			r = clip(r, constantRange(by))
+		}
+		return r
 	}
-	return r
 }
 
 // factor is for MUL: by constants what is looked at of the product, divided by them. GELU
