@@ -58,7 +58,7 @@ type islands struct {
 	order    []int                             // axis i inside is axis order[i] outside
 	inverted []int                             // and axis i outside is axis inverted[i] inside
 	entry    map[*tflite.Tensor]*tflite.Op     // by tensor inside: the TRANSPOSE that makes it
-	within   map[*tflite.Op]bool               // other ops whose output can be written for the order outside
+	within   map[*tflite.Op]func()             // other ops, and what writes them for the order outside
 	parent   map[*tflite.Tensor]*tflite.Tensor // of all tensors inside: union-find by island
 	of       map[*tflite.Op]*tflite.Tensor     // a tensor inside that the op reads
 	uses     map[*tflite.Tensor][]tflite.Use
@@ -68,7 +68,7 @@ type islands struct {
 }
 
 func newIslands(g *tflite.Graph, order []int) *islands {
-	s := &islands{g: g, order: order, entry: map[*tflite.Tensor]*tflite.Op{}, within: map[*tflite.Op]bool{},
+	s := &islands{g: g, order: order, entry: map[*tflite.Tensor]*tflite.Op{}, within: map[*tflite.Op]func(){},
 		parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order),
 		twin: map[*tflite.Tensor]*tflite.Tensor{}, instead: map[*tflite.Tensor]*tflite.Tensor{}}
 	for _, op := range g.Ops {
@@ -77,10 +77,11 @@ func newIslands(g *tflite.Graph, order []int) *islands {
 			s.entry[t], s.parent[t] = op, t
 			continue
 		}
-		if !s.takes(op) {
+		change := s.change(op)
+		if change == nil {
 			continue
 		}
-		s.within[op] = true
+		s.within[op] = change
 		for _, t := range op.Inputs {
 			if s.parent[t] != nil {
 				if s.of[op] == nil {
@@ -89,7 +90,7 @@ func newIslands(g *tflite.Graph, order []int) *islands {
 				s.join(s.of[op], t)
 			}
 		}
-		if t := op.Outputs[0]; len(t.Shape) == len(order) {
+		if t := op.Outputs[0]; s.keepsRank(op) {
 			s.parent[t] = t
 			s.join(s.of[op], t)
 		}
@@ -106,67 +107,100 @@ func (s *islands) root(t *tflite.Tensor) *tflite.Tensor {
 
 func (s *islands) join(a, b *tflite.Tensor) { s.parent[s.root(b)] = s.root(a) }
 
-// takes reports whether op, whose operands inside are known, can be written for the order outside.
-func (s *islands) takes(op *tflite.Op) bool {
-	if len(op.Outputs) != 1 || !real(op.Outputs[0]) {
-		return false
+// change returns what writes op, whose operands inside are known, for the order outside;
+// nil if it cannot be written so.
+func (s *islands) change(op *tflite.Op) func() {
+	if len(op.Outputs) != 1 || !real(op.Outputs[0]) || spec(op).reorder == nil {
+		return nil
 	}
 	inside := 0
 	for _, t := range op.Inputs {
 		switch {
 		case t == nil:
-			return false
+			return nil
 		case s.parent[t] != nil:
 			inside++
 		case !real(t):
 		case !finiteConstant(t) || len(t.Shape) > len(s.order):
-			return false
+			return nil
 		}
 	}
 	if inside == 0 {
-		return false
+		return nil
 	}
-	sameRank := len(op.Outputs[0].Shape) == len(s.order)
-	switch op.Code {
-	case schema.BuiltinOperatorCONCATENATION:
-		o, ok := op.Options.(*schema.ConcatenationOptionsT)
-		return ok && inside == len(op.Inputs) && sameRank && s.axis(int(o.Axis)) >= 0
-	case schema.BuiltinOperatorPAD, schema.BuiltinOperatorMIRROR_PAD:
-		by := op.Inputs[1]
-		return len(op.Inputs) == 2 && by.Constant() && by.Len() == 2*len(s.order) && sameRank
-	case schema.BuiltinOperatorMEAN:
-		return s.takesMean(op)
-	}
-	return spec(op).anyOrder && sameRank
+	return spec(op).reorder(s, op)
 }
 
-// takesMean: what is left of the axes must be in one order inside and outside.
-func (s *islands) takesMean(op *tflite.Op) bool {
-	o, ok := op.Options.(*schema.ReducerOptionsT)
-	if !ok || len(op.Inputs) != 2 || op.Inputs[1] == nil || !op.Inputs[1].Constant() || op.Inputs[1].Type != schema.TensorTypeINT32 {
-		return false
+// Rules for opSpec.reorder.
+
+// inPlace is for ops that make each value of those at its place in the inputs.
+func inPlace(s *islands, op *tflite.Op) func() {
+	if !s.keepsRank(op) {
+		return nil
 	}
-	gone := map[int]bool{}
+	return func() {}
+}
+
+// joined is for CONCATENATION.
+func joined(s *islands, op *tflite.Op) func() {
+	o, ok := op.Options.(*schema.ConcatenationOptionsT)
+	outside := func(t *tflite.Tensor) bool { return s.parent[t] == nil }
+	if !ok || slices.ContainsFunc(op.Inputs, outside) || !s.keepsRank(op) || s.axis(int(o.Axis)) < 0 {
+		return nil
+	}
+	return func() {
+		c := *o
+		c.Axis = int32(s.axis(int(o.Axis)))
+		op.Options = &c
+	}
+}
+
+// bordered is for PAD and MIRROR_PAD.
+func bordered(s *islands, op *tflite.Op) func() {
+	if len(op.Inputs) != 2 || !op.Inputs[1].Constant() || op.Inputs[1].Len() != 2*len(s.order) || !s.keepsRank(op) {
+		return nil
+	}
+	return func() {
+		by := op.Inputs[1].Ints()
+		v := make([]int32, len(by))
+		for i, a := range s.order {
+			v[2*a], v[2*a+1] = int32(by[2*i]), int32(by[2*i+1])
+		}
+		setSecond(op, v)
+	}
+}
+
+// reducedAxes is for MEAN: what is left of the axes must be in one order inside and outside.
+func reducedAxes(s *islands, op *tflite.Op) func() {
+	o, ok := op.Options.(*schema.ReducerOptionsT)
+	if !ok || len(op.Inputs) != 2 || !op.Inputs[1].Constant() || op.Inputs[1].Type != schema.TensorTypeINT32 {
+		return nil
+	}
+	var gone []int32
 	for _, a := range op.Inputs[1].Ints() {
 		if s.axis(a) < 0 {
-			return false
+			return nil
 		}
-		gone[s.axis(a)] = true
+		gone = append(gone, int32(s.axis(a)))
 	}
-	if o.KeepDims {
-		return len(op.Outputs[0].Shape) == len(s.order)
+	slices.Sort(gone)
+	left := slices.DeleteFunc(slices.Clone(s.order), func(a int) bool { return slices.Contains(gone, int32(a)) })
+	reduced := len(op.Outputs[0].Shape) == len(left) && len(gone) > 0 && slices.IsSorted(left)
+	if o.KeepDims && !s.keepsRank(op) || !o.KeepDims && !reduced {
+		return nil
 	}
-	last := -1
-	for _, a := range s.order {
-		if gone[a] {
-			continue
-		}
-		if a < last {
-			return false
-		}
-		last = a
-	}
-	return len(op.Outputs[0].Shape) == len(s.order)-len(gone) && len(gone) > 0
+	return func() { setSecond(op, gone) }
+}
+
+// keepsRank reports whether op's output has as many axes as what is inside.
+func (s *islands) keepsRank(op *tflite.Op) bool { return len(op.Outputs[0].Shape) == len(s.order) }
+
+// setSecond gives op other integers as its second operand.
+func setSecond(op *tflite.Op, v []int32) {
+	own := op.Inputs[1].Clone()
+	own.Name += "_" + op.Outputs[0].Name
+	own.SetInt32s(v)
+	op.Inputs[1] = own
 }
 
 // axis is that outside of axis a inside, −1 for none.
@@ -196,7 +230,7 @@ func (s *islands) pay() func(t *tflite.Tensor) bool {
 				if slices.Contains(s.g.Outputs, u.Op.Outputs[0]) {
 					answers++
 				}
-			case !s.within[u.Op]:
+			case s.within[u.Op] == nil:
 				outside = true
 			}
 		}
@@ -234,7 +268,7 @@ func (s *islands) dissolve(j *job) {
 			continue
 		}
 		ops = append(ops, op)
-		if !s.within[op] || !pays(s.of[op]) {
+		if s.within[op] == nil || !pays(s.of[op]) {
 			continue
 		}
 		if back := s.rewrite(op); back != nil {
@@ -264,33 +298,9 @@ func (s *islands) rewrite(op *tflite.Op) *tflite.Op {
 			op.Inputs[k] = s.constant(t)
 		}
 	}
-	switch op.Code {
-	case schema.BuiltinOperatorCONCATENATION:
-		o := *op.Options.(*schema.ConcatenationOptionsT)
-		o.Axis = int32(s.axis(int(o.Axis)))
-		op.Options = &o
-	case schema.BuiltinOperatorPAD, schema.BuiltinOperatorMIRROR_PAD:
-		old, by := op.Inputs[1].Ints(), op.Inputs[1].Clone()
-		v := make([]int32, len(old))
-		for i, a := range s.order {
-			v[2*a], v[2*a+1] = int32(old[2*i]), int32(old[2*i+1])
-		}
-		by.Name += "_" + op.Outputs[0].Name
-		by.SetInt32s(v)
-		op.Inputs[1] = by
-	case schema.BuiltinOperatorMEAN:
-		axes := op.Inputs[1].Clone()
-		var v []int32
-		for _, a := range op.Inputs[1].Ints() {
-			v = append(v, int32(s.axis(a)))
-		}
-		slices.Sort(v)
-		axes.Name += "_" + op.Outputs[0].Name
-		axes.SetInt32s(v)
-		op.Inputs[1] = axes
-		if !op.Options.(*schema.ReducerOptionsT).KeepDims {
-			return nil
-		}
+	s.within[op]()
+	if !s.keepsRank(op) {
+		return nil // nothing of it is inside
 	}
 	t := op.Outputs[0]
 	z := s.twinOf(t)
@@ -298,7 +308,7 @@ func (s *islands) rewrite(op *tflite.Op) *tflite.Op {
 	s.leave(t, z)
 	inside := slices.Contains(s.g.Outputs, t)
 	for _, u := range s.uses[t] {
-		inside = inside || !s.within[u.Op] && !s.isExit(u.Op)
+		inside = inside || s.within[u.Op] == nil && !s.isExit(u.Op)
 	}
 	if !inside {
 		return nil

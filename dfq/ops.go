@@ -41,9 +41,9 @@ type opSpec struct {
 	// positive factor passes from one to the other; nil: it passes none.
 	channels func(*tflite.Op) []channelLink
 
-	// anyOrder: each value is made of those at its place in the inputs, whatever the order
-	// of axes.
-	anyOrder bool
+	// reorder returns what changes in the op, beside its operands, where their axes are
+	// put in another order, see islands. nil, as a column or returned: it works in no other.
+	reorder func(s *islands, op *tflite.Op) (change func())
 
 	// noise is by what the variance of noise in a channel of input k is multiplied;
 	// nil: values that are only moved keep it, functions of a value have their slope.
@@ -140,53 +140,53 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, anyOrder: true},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, anyOrder: true},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, anyOrder: true},
-	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, anyOrder: true},
-	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free, anyOrder: true},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, reorder: inPlace},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, reorder: inPlace},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, reorder: inPlace},
+	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, reorder: inPlace},
+	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free, reorder: inPlace},
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace, noise: pooled},
 	schema.BuiltinOperatorMAX_POOL_2D:     {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace},
-	schema.BuiltinOperatorMEAN:            {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, channels: reducedSpace, noise: averaged},
+	schema.BuiltinOperatorMEAN:            {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, channels: reducedSpace, noise: averaged, reorder: reducedAxes},
 	schema.BuiltinOperatorSUM:             {takes: "vi>v", versions: v(2, "1.15.0"), scale: free, holds: wholeSum, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_MAX:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_MIN:      {takes: "vi>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: same, channels: reducedSpace},
 	schema.BuiltinOperatorREDUCE_PROD:     {takes: "vi>v", versions: v(2, "2.6.0"), int16: v(2, "2.6.0"), scale: free},
 
-	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1)), activation: schema.ActivationFunctionTypeRELU, anyOrder: true},
-	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6), activation: schema.ActivationFunctionTypeRELU6, anyOrder: true},
-	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1, anyOrder: true},
-	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1), anyOrder: true},
-	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough, anyOrder: true},
-	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: sloped, anyOrder: true},
-	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1)), anyOrder: true},
-	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, anyOrder: true},
-	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, anyOrder: true},
-	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5), anyOrder: true},
+	schema.BuiltinOperatorRELU:             {takes: "v>v", versions: v(2, "2.1.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, saturates: flatBeyond(0, math.Inf(1)), activation: schema.ActivationFunctionTypeRELU, reorder: inPlace},
+	schema.BuiltinOperatorRELU6:            {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.5.0"), scale: free, saturates: flatBeyond(0, 6), activation: schema.ActivationFunctionTypeRELU6, reorder: inPlace},
+	schema.BuiltinOperatorRELU_N1_TO_1:     {takes: "v>v", versions: v(1, "1.5.0"), scale: free, saturates: flatBeyond(-1, 1), activation: schema.ActivationFunctionTypeRELU_N1_TO_1, reorder: inPlace},
+	schema.BuiltinOperatorRELU_0_TO_1:      {takes: "v>v", versions: v(1, "2.10.0"), scale: free, saturates: flatBeyond(0, 1), reorder: inPlace},
+	schema.BuiltinOperatorLEAKY_RELU:       {takes: "v>v", versions: v(1, "2.3.0"), int16: v(2, "2.3.0"), scale: free, channels: passThrough, reorder: inPlace},
+	schema.BuiltinOperatorPRELU:            {takes: "vv>v", versions: v(1, "1.8.0"), scale: free, channels: sloped, reorder: inPlace},
+	schema.BuiltinOperatorELU:              {takes: "v>v", versions: v(1, "1.14.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1)), reorder: inPlace},
+	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, reorder: inPlace},
+	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5), reorder: inPlace},
 	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: belowLargest(6.5)},
-	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0), saturates: flatBeyond(-3.5, 3.5), anyOrder: true},
+	schema.BuiltinOperatorTANH:             {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./128, 0), saturates: flatBeyond(-3.5, 3.5), reorder: inPlace},
 	schema.BuiltinOperatorLOG_SOFTMAX:      {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(16./256, 127), saturates: belowLargest(16)},
 	schema.BuiltinOperatorL2_NORMALIZATION: {takes: "v>v", versions: v(2, "1.14.0"), scale: fixed(1./128, 0)},
 
-	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: stacked},
+	schema.BuiltinOperatorCONCATENATION: {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: stacked, reorder: joined},
 	schema.BuiltinOperatorPACK:          {takes: "v*>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: packed},
 	schema.BuiltinOperatorUNPACK:        {takes: "v>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: packed},
 	schema.BuiltinOperatorSPLIT:         {takes: "iv>v*", versions: v(2, "1.14.0"), int16: v(4, "2.3.0"), scale: same, channels: parted},
 	schema.BuiltinOperatorSPLIT_V:       {takes: "vii>v*", versions: v(2, "2.3.0"), int16: v(1, "2.4.0"), scale: same, channels: parted},
-	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromBelow), clip: fromBelow, anyOrder: true},
-	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromAbove), clip: fromAbove, anyOrder: true},
+	schema.BuiltinOperatorMAXIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromBelow), clip: fromBelow, reorder: inPlace},
+	schema.BuiltinOperatorMINIMUM:       {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: same, channels: chosen, saturates: bounded(fromAbove), clip: fromAbove, reorder: inPlace},
 	schema.BuiltinOperatorSELECT:        {takes: "bvv>v", versions: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, int16: []version{{3, "2.12.0", rank(5)}, {1, "1.14.0", nil}}, scale: same, channels: chosen, saturates: asOutput},
 	schema.BuiltinOperatorSELECT_V2:     {takes: "bvv>v", versions: v(1, "2.2.0"), int16: v(1, "2.2.0"), scale: same, channels: chosen, saturates: asOutput},
 
-	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros},
+	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros, reorder: bordered},
 	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same},
-	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), int16: v(3, "2.12.0"), scale: same, channels: overSpace},
+	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), int16: v(3, "2.12.0"), scale: same, channels: overSpace, reorder: bordered},
 	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened, saturates: asOutput},
 	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened, saturates: asOutput},
 	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened, saturates: asOutput},
