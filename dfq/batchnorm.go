@@ -9,7 +9,7 @@ import (
 )
 
 // foldBatchNorms takes MUL, ADD, SUB and DIV by constants, one for all channels
-// or one each, and NEG into the filters beside them. A batch norm that a converter
+// or one each, into the filters beside them. A batch norm that a converter
 // left unfolded is such a pair, and so is the scaling of an input.
 //
 //	behind a filter: a·(W·x + b) + t = (a·W)·x + (a·b + t)
@@ -19,8 +19,7 @@ import (
 // it; so does t before a filter that pads, since what is padded is not shifted.
 // What is left on images becomes a DEPTHWISE_CONV_2D of 1×1: one rounding in
 // place of two, weights that have a scale for each channel, an int32 bias. A
-// single op by one number is no worse as it is, but for DIV and NEG, which become
-// MUL.
+// single op by one number is no worse as it is, but for DIV, which becomes MUL.
 func foldBatchNorms(j *job) error {
 	before := len(j.graph.Ops)
 	foldBehind(j.graph)
@@ -39,28 +38,21 @@ type channelLine struct {
 
 // lineOf reads op as a line; nil if it is none that float32 can hold.
 func lineOf(op *tflite.Op) *channelLine {
-	x, factors, constantFirst := lineOperands(op)
-	if !real(x) || x.Constant() || x.Len() == 0 || len(factors) == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(op.Activation()) {
+	line := spec(op).line
+	if line == nil {
 		return nil
 	}
-	l := &channelLine{x: x}
+	x, c := op.Inputs[0], op.Inputs[1]
+	constantFirst := x.Constant()
+	if constantFirst {
+		x, c = c, x
+	}
+	if !perChannel(c, x) || !real(x) || x.Constant() || x.Len() == 0 || !slices.Equal(op.Outputs[0].Shape, x.Shape) || !int8Activation(op.Activation()) {
+		return nil
+	}
+	l, constant := &channelLine{x: x}, c.Floats()
 	for i := range channelCount(x) {
-		k := float64(factors[i%len(factors)])
-		scale, shift := 1.0, 0.0
-		switch {
-		case op.Code == schema.BuiltinOperatorADD:
-			shift = k
-		case op.Code == schema.BuiltinOperatorMUL, op.Code == schema.BuiltinOperatorNEG:
-			scale = k
-		case op.Code == schema.BuiltinOperatorSUB && constantFirst:
-			scale, shift = -1, k
-		case op.Code == schema.BuiltinOperatorSUB:
-			shift = -k
-		case constantFirst || k == 0: // k/x is no line
-			return nil
-		default:
-			scale = 1 / k
-		}
+		scale, shift := line(float64(constant[i%len(constant)]), constantFirst)
 		l.scale, l.shift = append(l.scale, scale), append(l.shift, shift)
 	}
 	if !l.finite() {
@@ -69,29 +61,24 @@ func lineOf(op *tflite.Op) *channelLine {
 	return l
 }
 
-// lineOperands splits the inputs of an op that may be a line into the one that
-// is computed and the numbers of the constant: one, or one per channel, or none
-// if it is no such op.
-func lineOperands(op *tflite.Op) (x *tflite.Tensor, constant []float32, constantFirst bool) {
-	switch op.Code {
-	case schema.BuiltinOperatorNEG: // it has no row, so nobody has looked at its operands
-		if len(op.Inputs) != 1 || len(op.Outputs) != 1 || op.Outputs[0] == nil {
-			return nil, nil, false
-		}
-		return op.Inputs[0], []float32{-1}, false
-	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV:
-	default:
-		return nil, nil, false
+// Rules for opSpec.line.
+
+// plusLine is for ADD, timesLine for MUL, minusLine for SUB, overLine for DIV.
+func plusLine(k float64, _ bool) (scale, shift float64)  { return 1, k }
+func timesLine(k float64, _ bool) (scale, shift float64) { return k, 0 }
+
+func minusLine(k float64, first bool) (scale, shift float64) {
+	if first {
+		return -1, k
 	}
-	x, c := op.Inputs[0], op.Inputs[1]
-	constantFirst = x.Constant()
-	if constantFirst {
-		x, c = c, x
+	return 1, -k
+}
+
+func overLine(k float64, first bool) (scale, shift float64) {
+	if first {
+		return math.NaN(), 0
 	}
-	if !perChannel(c, x) {
-		return nil, nil, false
-	}
-	return x, c.Floats(), constantFirst
+	return 1 / k, 0
 }
 
 // perChannel reports whether c is a constant of one number, or of one for each
@@ -344,12 +331,12 @@ func becomeDepthwise(op *tflite.Op, l *channelLine) {
 	}
 }
 
-// multiply makes DIV by constants and NEG, where they are left, MUL: int8
-// kernels have had it for longer.
+// multiply makes DIV by constants, where it is left, MUL: int8 kernels have had
+// it for longer.
 func multiply(g *tflite.Graph) {
 	for _, op := range g.Ops {
 		l := lineOf(op)
-		if l == nil || op.Code != schema.BuiltinOperatorDIV && op.Code != schema.BuiltinOperatorNEG {
+		if l == nil || op.Code != schema.BuiltinOperatorDIV {
 			continue
 		}
 		scale := floats32(l.scale)

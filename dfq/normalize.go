@@ -20,10 +20,10 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 //
 // Before: constants stored as float16 or int8, shapes computed at run time,
 // filters without bias, shared constants, pixels that a CAST makes real, images with
-// channels first between two TRANSPOSE, squares.
+// channels first between two TRANSPOSE, squares, negations.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
 // from constants is; every weighted op has a bias; pixels are real, channels last, and
-// squares products. The function that the graph computes is the same.
+// squares and negations products. The function that the graph computes is the same.
 func normalize(j *job) error {
 	if err := checkGraph(j.graph); err != nil {
 		return err
@@ -54,7 +54,7 @@ func normalize(j *job) error {
 	explicitBiases(g)
 	dissolveIslands(j)
 	plainPads(g)
-	multiplySquares(g)
+	writeProducts(g)
 	markShuffles(g)
 	return nil
 }
