@@ -3,7 +3,6 @@ package dfq
 import (
 	"slices"
 
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -82,7 +81,8 @@ func (v *channelScales) apply(j *job, b *block) {
 		if j.float[op] != "" {
 			continue
 		}
-		f := spec(op).filter
+		s := spec(op)
+		f := s.filter
 		switch {
 		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
 			in, out := scales(op.Inputs[f.input]), scales(op.Outputs[0])
@@ -90,7 +90,7 @@ func (v *channelScales) apply(j *job, b *block) {
 				applyFilter(op, f, in, out)
 				divide(j.patches[op], in)
 			})
-		case f == nil && len(op.Outputs) > 0 && mine[op.Outputs[0]] && (op.Code == schema.BuiltinOperatorADD || op.Code == schema.BuiltinOperatorSUB):
+		case s.sum && mine[op.Outputs[0]]:
 			for _, t := range op.Inputs {
 				if real(t) && t.Constant() {
 					w := t.Floats()

@@ -21,6 +21,8 @@ type opSpec struct {
 	filter   *filter   // where weights and bias are; nil for an op without weights
 	scale    scaleRule // how the output's scale is found
 
+	// sum, product: the output is the sum of both operands, or a difference; their product.
+	sum, product bool
 	// atLeast is the least scale of the output that the kernel can express.
 	atLeast func(affine.Grid, *tflite.Op) float32
 
@@ -144,9 +146,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
 
-	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, line: plusLine, reorder: inPlace},
-	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, line: minusLine, reorder: inPlace},
-	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, line: timesLine, reorder: inPlace},
+	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, sum: true, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, line: plusLine, reorder: inPlace},
+	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, sum: true, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, line: minusLine, reorder: inPlace},
+	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, product: true, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, line: timesLine, reorder: inPlace},
 	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, line: overLine, reorder: inPlace},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free, reorder: inPlace},
 
@@ -333,8 +335,8 @@ func notImage(op *tflite.Op) bool { return len(op.Inputs[0].Shape) != 4 }
 // growingProduct holds where MUL's rescaling factor is 1 or more, which the
 // first int8 version of the kernel cannot express.
 func growingProduct(op *tflite.Op) bool {
-	a, b, out := scaleOf(op.Inputs[0]), scaleOf(op.Inputs[1]), scaleOf(op.Outputs[0])
-	return out > 0 && float64(a)*float64(b) >= float64(out)
+	out := scaleOf(op.Outputs[0])
+	return out > 0 && productStep(op) >= float64(out)
 }
 
 func masked(op *tflite.Op) bool {
@@ -364,7 +366,14 @@ func shiftedPixels(op *tflite.Op) bool {
 	return ok && (o.HalfPixelCenters || o.AlignCorners)
 }
 
-// Smallest output scales that kernels can express.
+// Steps of sums and products, and the smallest output scales that kernels can express.
+
+func largestStep(op *tflite.Op) float64 {
+	return float64(max(scaleOf(op.Inputs[0]), scaleOf(op.Inputs[1])))
+}
+func productStep(op *tflite.Op) float64 {
+	return float64(scaleOf(op.Inputs[0])) * float64(scaleOf(op.Inputs[1]))
+}
 
 // leastScale is the least scale of op's first output. Kernels hold the bounds of
 // a fused activation as int32 numbers of steps.
@@ -382,13 +391,7 @@ func leastScale(g affine.Grid, op *tflite.Op) float32 {
 // addStep: ADD and SUB shift their inputs left, by 15 bits in the 16-bit kernel
 // and 20 in this one, and scale down by a factor that must stay below one; the
 // kernel aborts the process otherwise.
-func addStep(_ affine.Grid, op *tflite.Op) float32 {
-	s := float32(0)
-	for _, t := range op.Inputs {
-		s = max(s, scaleOf(t))
-	}
-	return s / (1 << 13)
-}
+func addStep(_ affine.Grid, op *tflite.Op) float32 { return float32(largestStep(op)) / (1 << 13) }
 
 // general is for ADD and SUB, which on int16 once took scales that are powers of two
 // only, and do so still unless their options say otherwise: at pot.
@@ -422,7 +425,7 @@ var compared = [2]float32{1. / 256, 1}
 // mulStep: of a product of up to 2¹⁶ steps, or 2³⁰ of int16, MUL has 31 bits to
 // scale it in.
 func mulStep(g affine.Grid, op *tflite.Op) float32 {
-	step := scaleOf(op.Inputs[0]) * scaleOf(op.Inputs[1])
+	step := float32(productStep(op))
 	if g == affine.Int16 {
 		return step
 	}

@@ -40,8 +40,8 @@ func (j *job) leastScale(op *tflite.Op) float64 {
 		for _, s := range j.filterScales(op, f) {
 			least = math.Max(least, input*float64(s))
 		}
-	} else if op.Code == schema.BuiltinOperatorMUL {
-		least = math.Max(least, float64(scaleOf(op.Inputs[0]))*float64(scaleOf(op.Inputs[1])))
+	} else if spec(op).product {
+		least = math.Max(least, productStep(op))
 	}
 	return least
 }
@@ -51,11 +51,11 @@ func (j *job) leastScale(op *tflite.Op) float64 {
 // runtime use XNNPACK wherever they can, so no file is without it, and steps as
 // coarse as that gain nothing from a finer output.
 func xnnpackStep(op *tflite.Op) float64 {
-	switch op.Code {
-	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB:
-		return math.Max(float64(scaleOf(op.Inputs[0])), float64(scaleOf(op.Inputs[1]))) / (1 << 8)
-	case schema.BuiltinOperatorMUL:
-		return float64(scaleOf(op.Inputs[0])) * float64(scaleOf(op.Inputs[1])) / (1 << 8)
+	switch s := spec(op); {
+	case s.sum:
+		return largestStep(op) / (1 << 8)
+	case s.product:
+		return productStep(op) / (1 << 8)
 	}
 	return 0
 }
@@ -63,8 +63,7 @@ func xnnpackStep(op *tflite.Op) float64 {
 // constantStep is the least scale of a constant that is added with which XNNPACK
 // takes the sum: 2⁻¹⁰ of the output's, a step of which it is far below.
 func constantStep(op *tflite.Op) float64 {
-	switch op.Code {
-	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB:
+	if spec(op).sum {
 		return float64(scaleOf(op.Outputs[0])) / (1 << 10)
 	}
 	return 0
