@@ -3,7 +3,6 @@ package dfq
 import (
 	"slices"
 
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -26,7 +25,7 @@ func (j *job) lastSeen() []*tflite.Tensor {
 		if !slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return leads[t] }) {
 			continue
 		}
-		last := op.Code != schema.BuiltinOperatorSHAPE && op.Code != schema.BuiltinOperatorRANK && // no value counts there
+		last := !spec(op).shapeOnly &&
 			slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return leads[t] && (!real(t) || j.unseen[t] != "") })
 		for _, t := range op.Inputs {
 			leads[t] = t != nil

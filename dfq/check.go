@@ -97,7 +97,7 @@ func (j *job) refuseFloat() error {
 func (j *job) keepBetween() {
 	between := map[*tflite.Op]bool{}
 	for _, op := range j.graph.Ops {
-		between[op] = j.float[op] == "" && touchesReal(op) && spec(op).filter == nil && op.Code != schema.BuiltinOperatorBATCH_MATMUL
+		between[op] = j.float[op] == "" && touchesReal(op) && spec(op).filter == nil && !spec(op).matrices
 	}
 	stays := func(op *tflite.Op) bool { return op != nil && (between[op] || j.float[op] != "") }
 	producers, uses := j.graph.Producers(), j.graph.Uses()

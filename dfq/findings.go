@@ -8,7 +8,6 @@ import (
 
 	"dfq/dfq/internal/affine"
 	"dfq/dfq/internal/stimulus"
-	"dfq/schema"
 	"dfq/tflite"
 )
 
@@ -108,7 +107,7 @@ func collectFindings(j *job) error {
 		if f := spec(op).filter; f != nil && j.stats[op.Inputs[f.input]] != nil {
 			j.findInFilter(op, f)
 		}
-		if op.Code == schema.BuiltinOperatorCONCATENATION || op.Code == schema.BuiltinOperatorPACK {
+		if spec(op).joins() {
 			j.findCrushed(op)
 		}
 		for _, t := range op.Outputs {
@@ -214,7 +213,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 	}
 }
 
-// findCrushed tells of the inputs of a CONCATENATION that are small beside the
+// findCrushed tells of the inputs of an op that joins them which are small beside the
 // others, with which they share a scale.
 func (j *job) findCrushed(op *tflite.Op) {
 	out := op.Outputs[0]
@@ -259,7 +258,35 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi).Channels = small
 		return
 	}
-	tiny, nonzero := 0, 0
+	tiny, nonzero := s.vanishing(step)
+	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {
+		j.find(hiddenValues, op, t, "%.0f %% of its values are less than half a step of its scale %.3g and become 0; all of [%.4g, %.4g] share it",
+			100*share, step, s.lo, s.hi)
+	}
+}
+
+// findBeforeLog tells of what LOG reads, and other ops that make large differences of
+// small ones, which a scale for large values does not keep.
+func (j *job) findBeforeLog() {
+	producers := j.graph.Producers()
+	for _, op := range j.graph.Ops {
+		for _, k := range spec(op).magnifies {
+			t := op.Inputs[k]
+			s := j.stats[t]
+			if s == nil || t.Quant == nil || producers[t] != nil && j.float[producers[t]] != "" && j.float[op] != "" {
+				continue
+			}
+			step := float64(scaleOf(t))
+			tiny, _ := s.vanishing(step)
+			if share := float64(tiny) / float64(max(1, len(s.rows))); share > manySaturated {
+				j.find(hiddenBefore, op, t, "%.2g %% of what it reads is less than half a step of the scale %.3g and becomes 0", 100*share, step)
+			}
+		}
+	}
+}
+
+// vanishing counts the values that a step makes 0 of, and all that are not 0 before.
+func (s *tensorStats) vanishing(step float64) (tiny, nonzero int) {
 	for _, x := range s.rows {
 		if x != 0 {
 			nonzero++
@@ -268,38 +295,7 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 			}
 		}
 	}
-	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {
-		j.find(hiddenValues, op, t, "%.0f %% of its values are less than half a step of its scale %.3g and become 0; all of [%.4g, %.4g] share it",
-			100*share, step, s.lo, s.hi)
-	}
-}
-
-// findBeforeLog tells of what LOG reads, and RSQRT, and DIV as its second operand: they
-// make large differences of small ones, which a scale for large values does not keep.
-func (j *job) findBeforeLog() {
-	producers := j.graph.Producers()
-	for _, op := range j.graph.Ops {
-		var t *tflite.Tensor
-		switch op.Code {
-		case schema.BuiltinOperatorLOG, schema.BuiltinOperatorRSQRT:
-			t = op.Inputs[0]
-		case schema.BuiltinOperatorDIV:
-			t = op.Inputs[1]
-		}
-		s := j.stats[t]
-		if s == nil || t.Quant == nil || producers[t] != nil && j.float[producers[t]] != "" && j.float[op] != "" {
-			continue
-		}
-		step, tiny := float64(scaleOf(t)), 0
-		for _, x := range s.rows {
-			if x != 0 && math.Abs(float64(x)) < step/2 {
-				tiny++
-			}
-		}
-		if share := float64(tiny) / float64(max(1, len(s.rows))); share > manySaturated {
-			j.find(hiddenBefore, op, t, "%.2g %% of what it reads is less than half a step of the scale %.3g and becomes 0", 100*share, step)
-		}
-	}
+	return tiny, nonzero
 }
 
 // findInFilter tells of the output channels of a filter that never change, and of

@@ -51,19 +51,19 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 	same := map[*tflite.Tensor]bool{input: true}
 	for _, op := range g.Ops {
 		table, picks, axis := 0, 1, 0
-		switch op.Code {
-		case schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorEXPAND_DIMS, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorCAST:
+		switch {
+		case spec(op).reshapes, op.Code == schema.BuiltinOperatorCAST:
 			if len(op.Inputs) > 0 && len(op.Outputs) > 0 && same[op.Inputs[0]] {
 				same[op.Outputs[0]] = !real(op.Outputs[0])
 				is.mask = is.mask || real(op.Outputs[0])
 				is.image = is.image || real(op.Outputs[0]) && stimulus.KindFor(op.Outputs[0].Shape) == stimulus.Leaves
 			}
 			continue
-		case schema.BuiltinOperatorGATHER:
+		case op.Code == schema.BuiltinOperatorGATHER:
 			if o, ok := op.Options.(*schema.GatherOptionsT); ok {
 				axis = int(o.Axis)
 			}
-		case schema.BuiltinOperatorEMBEDDING_LOOKUP:
+		case op.Code == schema.BuiltinOperatorEMBEDDING_LOOKUP:
 			table, picks = 1, 0
 		default:
 			continue

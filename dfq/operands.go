@@ -125,7 +125,7 @@ func checkOperands(op *tflite.Op) error {
 	if err := checkCount("output", op.Outputs, outputs); err != nil {
 		return err
 	}
-	if op.Code == schema.BuiltinOperatorBATCH_MATMUL {
+	if s.matrices {
 		return checkProducts(op)
 	}
 	return checkWindow(op)
@@ -186,7 +186,7 @@ func checkPooling(in *tflite.Tensor, w tflite.Window) error {
 	return nil
 }
 
-// checkProducts does as checkPooling, for BATCH_MATMUL.
+// checkProducts does as checkPooling, for products of matrices.
 func checkProducts(op *tflite.Op) error {
 	a, b := op.Inputs[0], op.Inputs[1]
 	if len(a.Shape) < 2 || len(b.Shape) < 2 {

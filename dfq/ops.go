@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
@@ -61,6 +62,11 @@ type opSpec struct {
 	// clip is what is left of the range of one operand where the other, of a range as
 	// well, bounds it; nil: none bounds another.
 	clip func(r, by Range) Range
+
+	matrices  bool  // it multiplies two matrices, whatever they are made of
+	reshapes  bool  // it gives the values of its first input another shape and does nothing else
+	shapeOnly bool  // no value counts for it, only the shapes of its inputs
+	magnifies []int // inputs whose small differences near 0 become large ones
 
 	fuses      bool                          // all its int8 kernels know a fused activation
 	activation schema.ActivationFunctionType // the fused one that the op is by itself; NONE: none
@@ -144,12 +150,12 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), int16: v(5, "2.3.0"), filter: depthwise, fuses: true},
 	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, int16: v(7, "2.3.0"), filter: dense, fuses: true},
 	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
-	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free},
+	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free, matrices: true},
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, sum: true, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, line: plusLine, reorder: inPlace},
 	schema.BuiltinOperatorSUB:                {takes: "vv>v", versions: []version{{3, "2.3.0", wideBroadcast}, {2, "1.14.0", nil}}, int16: v(5, "2.4.0"), scale: free, sum: true, atLeast: addStep, anyScale: general(func(o *schema.SubOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(-1), fuses: true, line: minusLine, reorder: inPlace},
 	schema.BuiltinOperatorMUL:                {takes: "vv>v", versions: []version{{3, "1.15.0", growingProduct}, {2, "1.14.0", nil}}, int16: v(4, "2.3.0"), scale: free, product: true, atLeast: mulStep, channels: gated, noise: multiplied, saturates: factor, fuses: true, line: timesLine, reorder: inPlace},
-	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, line: overLine, reorder: inPlace},
+	schema.BuiltinOperatorDIV:                {takes: "vv>v", versions: []version{{2, "2.13.0", wideBroadcast}, {1, "2.13.0", nil}}, scale: free, line: overLine, reorder: inPlace, magnifies: []int{1}},
 	schema.BuiltinOperatorSQUARED_DIFFERENCE: {takes: "vv>v", versions: v(2, "2.5.0"), scale: free, reorder: inPlace},
 
 	schema.BuiltinOperatorAVERAGE_POOL_2D: {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: same, channels: overSpace, noise: pooled},
@@ -170,9 +176,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorHARD_SWISH:       {takes: "v>v", versions: v(1, "1.15.0"), scale: free, atLeast: hardSwishStep, saturates: flatBeyond(-3, math.Inf(1)), reorder: inPlace},
 	schema.BuiltinOperatorGELU:             {takes: "v>v", versions: v(2, "2.9.0"), scale: free, reorder: inPlace},
 	schema.BuiltinOperatorABS:              {takes: "v>v", versions: v(2, "2.4.0"), int16: v(3, "2.5.0"), scale: free, channels: passThrough, reorder: inPlace},
-	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, reorder: inPlace, magnifies: []int{0}},
 	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free, reorder: inPlace},
-	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, reorder: inPlace},
+	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, reorder: inPlace, magnifies: []int{0}},
 	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, reorder: inPlace},
 	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5), reorder: inPlace},
 	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: belowLargest(6.5)},
@@ -193,9 +199,9 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorPAD:                     {takes: "vi>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same, channels: paddedZeros, reorder: bordered},
 	schema.BuiltinOperatorPADV2:                   {takes: "viv>v", versions: []version{{4, "2.6.0", wide}, {2, "1.14.0", nil}}, int16: []version{{4, "2.6.0", wide}, {3, "2.4.0", nil}}, scale: same},
 	schema.BuiltinOperatorMIRROR_PAD:              {takes: "vi>v", versions: v(2, "2.3.0"), int16: v(3, "2.12.0"), scale: same, channels: overSpace, reorder: bordered},
-	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened, saturates: asOutput},
-	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened, saturates: asOutput},
-	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened, saturates: asOutput},
+	schema.BuiltinOperatorRESHAPE:                 {takes: "vi?>v", versions: v(1, "1.5.0"), int16: v(1, "1.5.0"), scale: same, channels: flattened, saturates: asOutput, reshapes: true},
+	schema.BuiltinOperatorSQUEEZE:                 {takes: "v>v", versions: v(1, "1.6.0"), int16: v(1, "1.6.0"), scale: same, channels: flattened, saturates: asOutput, reshapes: true},
+	schema.BuiltinOperatorEXPAND_DIMS:             {takes: "vi>v", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), scale: same, channels: flattened, saturates: asOutput, reshapes: true},
 	schema.BuiltinOperatorTRANSPOSE:               {takes: "vi>v", versions: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {4, "2.3.0", rank(5)}, {2, "1.14.0", nil}}, int16: []version{{8, "2.22.0", over(6)}, {6, "2.12.0", rank(6)}, {5, "2.4.0", nil}}, scale: same, channels: permuted, saturates: asOutput},
 	schema.BuiltinOperatorSLICE:                   {takes: "vii>v", versions: []version{{5, "2.5.0", wide}, {2, "1.14.0", nil}}, int16: []version{{5, "2.5.0", wide}, {4, "2.4.0", nil}}, scale: same, channels: sliced},
 	schema.BuiltinOperatorSTRIDED_SLICE:           {takes: "viii>v", versions: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.2.0", wide}, {2, "1.14.0", nil}}, int16: []version{{8, "2.14.0", offset}, {6, "2.6.0", masked}, {4, "2.4.0", wide}, {1, "2.4.0", nil}}, scale: same, channels: strided},
@@ -228,8 +234,8 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorGREATER_EQUAL: {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorLESS:          {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
 	schema.BuiltinOperatorLESS_EQUAL:    {takes: "vv>b", versions: v(2, "1.14.0"), reads: compared},
-	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0"), int16: v(1, "1.10.0")},
-	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0"), int16: v(1, "1.14.0")},
+	schema.BuiltinOperatorSHAPE:         {takes: "v>i", versions: v(1, "1.10.0"), int16: v(1, "1.10.0"), shapeOnly: true},
+	schema.BuiltinOperatorRANK:          {takes: "v>i", versions: v(1, "1.14.0"), int16: v(1, "1.14.0"), shapeOnly: true},
 
 	schema.BuiltinOperatorCAST:                         {stays: asStored},
 	schema.BuiltinOperatorFLOOR_DIV:                    {stays: asStored},
@@ -263,6 +269,9 @@ func (s *opSpec) kernels(g affine.Grid) []version {
 	}
 	return s.versions
 }
+
+// joins reports whether the row puts any number of inputs side by side.
+func (s *opSpec) joins() bool { return strings.HasPrefix(s.takes, "v*") }
 
 // spec returns op's row, the zero row if it has none.
 func spec(op *tflite.Op) *opSpec {

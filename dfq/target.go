@@ -105,9 +105,8 @@ func fitTarget(j *job) error {
 		}
 	}
 	for _, op := range j.graph.Ops {
-		alike := op.Code == schema.BuiltinOperatorSQUEEZE || op.Code == schema.BuiltinOperatorEXPAND_DIMS
-		bare := op.Code == schema.BuiltinOperatorRESHAPE && len(op.Inputs) < j.limits.Inputs(op.Code)
-		if bare || alike && !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE) {
+		bare := len(op.Inputs) < j.limits.Inputs(op.Code)
+		if spec(op).reshapes && (bare || !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE)) {
 			toReshape(op)
 		}
 	}
