@@ -151,8 +151,8 @@ func (l *links) alone(t *tflite.Tensor) *tflite.Op {
 	return nil
 }
 
-// drop takes ops out of a graph.
-func drop(g *tflite.Graph, ops map[*tflite.Op]bool) {
+// removeOps takes ops out of a graph.
+func removeOps(g *tflite.Graph, ops map[*tflite.Op]bool) {
 	g.Ops = slices.DeleteFunc(g.Ops, func(op *tflite.Op) bool { return ops[op] })
 }
 
@@ -175,7 +175,7 @@ func foldBehind(g *tflite.Graph) {
 		links.producers[op.Outputs[0]] = into
 		folded[op] = true
 	}
-	drop(g, folded)
+	removeOps(g, folded)
 }
 
 // scaleOutputs makes op compute what l makes of its output. It does nothing and
@@ -225,7 +225,7 @@ func foldBefore(g *tflite.Graph) {
 		links.uses[l.x] = append(others, links.uses[y]...)
 		folded[op] = true
 	}
-	drop(g, folded)
+	removeOps(g, folded)
 }
 
 // filtersBehind lists the filters that read t, or t with a border of zeros, if
@@ -312,7 +312,7 @@ func depthwiseOfRest(g *tflite.Graph) int {
 		}
 		made++
 	}
-	drop(g, merged)
+	removeOps(g, merged)
 	return made
 }
 

@@ -22,7 +22,7 @@ func quantizeBiases(j *job) error {
 		}
 		bias.Quant = &tflite.Quantization{Scale: scales, Zero: make([]int64, len(scales))}
 		values := bias.Floats()
-		for c, by := range j.apart(op) {
+		for c, by := range j.copyOffsets(op) {
 			values[c] += float32(by)
 		}
 		j.biases[bias] = quantizeBias(values, scales)

@@ -251,30 +251,28 @@ func channelAxis(shape []int, n int) int {
 	return -1
 }
 
-// parted is for SPLIT and SPLIT_V: along channels by slices, along other axes as
-// passThrough.
-func parted(op *tflite.Op) []channelLink {
-	k, axes := 0, op.Inputs[len(op.Inputs)-1]
-	if op.Code == schema.BuiltinOperatorSPLIT {
-		k, axes = 1, op.Inputs[0]
+// splits is for SPLIT and SPLIT_V, whose input and axis are the operands of these numbers:
+// along channels by slices, along other axes as passThrough.
+func splits(input, axis int) func(*tflite.Op) []channelLink {
+	return func(op *tflite.Op) []channelLink {
+		in, along := op.Inputs[input], op.Inputs[axis].Ints()
+		if in.Constant() || len(along) != 1 {
+			return nil
+		}
+		if along[0] != -1 && along[0] != len(in.Shape)-1 {
+			return passThrough(op)
+		}
+		var links []channelLink
+		at := 0
+		for o, t := range op.Outputs {
+			links = append(links, channelLink{input, o, consecutive(at, 0, channelCount(t))})
+			at += channelCount(t)
+		}
+		if at != channelCount(in) {
+			return nil
+		}
+		return links
 	}
-	in, axis := op.Inputs[k], axes.Ints()
-	if in.Constant() || len(axis) != 1 {
-		return nil
-	}
-	if axis[0] != -1 && axis[0] != len(in.Shape)-1 {
-		return passThrough(op)
-	}
-	var links []channelLink
-	at := 0
-	for o, t := range op.Outputs {
-		links = append(links, channelLink{k, o, consecutive(at, 0, channelCount(t))})
-		at += channelCount(t)
-	}
-	if at != channelCount(in) {
-		return nil
-	}
-	return links
 }
 
 // stacked is for CONCATENATION: along channels by slices, along other axes as passThrough.

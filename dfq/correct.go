@@ -20,7 +20,7 @@ func correctBiases(j *job) error {
 		shift := biasShift(op, f, j.weights[w], in.channels)
 		early, share := biasShift(op, f, j.weights[w], in.early), in.early[0].n/in.channels[0].n
 		if share > 0 && !agree(shift, early, share) { // 0: there is but one sample
-			j.drop(op, "bias correction")
+			j.dropCorrection(op, "bias correction")
 			continue
 		}
 		b := bias.Floats()

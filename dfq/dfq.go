@@ -198,20 +198,20 @@ type job struct {
 	pixels     map[*tflite.Tensor]bool // "normalize": inputs that the file has as UINT8, for a CAST
 	fileShapes [][]int                 // of the inputs, where the file leaves them open; else nil
 
-	float    map[*tflite.Op]string           // "check support", "check scales": ops kept in float, and why
-	unseen   map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
-	inputs   int                             // "find input range": how many inputs statistics are drawn from
-	integers []integers                      // "find input range": what inputs that are not real stand for
-	input    func(i int) [][]float32         // "find input range": makes the i-th of them, or has it from the caller
-	samples  [][][]float32                   // "estimate": the first of them, [sample][input]
-	stats    map[*tflite.Tensor]*tensorStats // "estimate"
-	patches  map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
-	parted   map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
-	copies   map[*tflite.Op][][]int          // "double channels": by channel of a filter's output, itself and its copies; nil for a copy
-	room     map[*tflite.Tensor]float64      // "measure room": by how much the range of an activation may be wider; 0 where nothing was measured
-	lookedAt map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
-	weights  map[*tflite.Tensor][]int8       // "quantize weights"
-	biases   map[*tflite.Tensor][]int32      // "quantize biases"
+	float       map[*tflite.Op]string           // "check support", "check scales": ops kept in float, and why
+	unseen      map[*tflite.Tensor]string       // "check support": behind ops that cannot be run, and why
+	sampleCount int                             // "find input range": of how many samples statistics are drawn
+	integers    []integers                      // "find input range": what inputs that are not real stand for
+	input       func(i int) [][]float32         // "find input range": makes the i-th of the samples, or has it from the caller
+	samples     [][][]float32                   // "estimate": the first of them, [sample][input]
+	stats       map[*tflite.Tensor]*tensorStats // "estimate"
+	patches     map[*tflite.Op][]float32        // "estimate": what spatial filters see, [patch][tap][channel]
+	parted      map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
+	copies      map[*tflite.Op][][]int          // "double channels": by channel of a filter's output, itself and its copies; nil for a copy
+	room        map[*tflite.Tensor]float64      // "measure room": by how much the range of an activation may be wider; 0 where nothing was measured
+	lookedAt    map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
+	weights     map[*tflite.Tensor][]int8       // "quantize weights"
+	biases      map[*tflite.Tensor][]int32      // "quantize biases"
 
 	uncutShares map[*tflite.Op][]float64 // what uncut has counted already, since "estimate"
 }

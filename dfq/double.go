@@ -11,7 +11,7 @@ import (
 // doubleChannels puts copies of a tensor's noisiest channels into its dead ones, which
 // int8 models compute all the same. A filter that reads w·x reads w/m of each of m equal
 // channels. In float the answer is the same. In int8 they are rounded a part of a step
-// apart, see apart, and the noise of their mean is that of one over m².
+// apart, see copyOffsets, and the noise of their mean is that of one over m².
 //
 // It is the outlier channel splitting of Zhao et al. (ICML 2019) without the channels
 // that adds.
@@ -230,14 +230,14 @@ func (c *chain) shareWeights(j *job, copies [][]int) {
 	w.SetFloats(values)
 }
 
-// apart is by what the biases of a filter are raised so that the equal channels of its
+// copyOffsets are by what the biases of a filter are raised so that the equal channels of its
 // output are rounded apart: of m the n-th, counted from 0, by (n + ½)/m − ½ steps. The
 // mean of m values that are so rounded is that of one rounded to steps m times as small
 // (Hermite's identity). A 0 of a RELU stays 0 in all of them.
 //
 // What a depthwise filter reads is apart already, but for zeros. Nil if no channels are
 // equal.
-func (j *job) apart(op *tflite.Op) []float64 {
+func (j *job) copyOffsets(op *tflite.Op) []float64 {
 	if j.copies[op] == nil {
 		return nil
 	}

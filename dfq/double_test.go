@@ -201,7 +201,7 @@ func TestCopiesAreRoundedApart(t *testing.T) {
 			if j.copies[op] == nil {
 				continue
 			}
-			raised[out] = j.apart(op)
+			raised[out] = j.copyOffsets(op)
 			if spec(op).filter == depthwise {
 				share := j.stats[op.Inputs[0]].share(func(x float64) bool { return x != 0 })
 				for i, at := range eachWeight(op, depthwise) {

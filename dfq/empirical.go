@@ -51,7 +51,7 @@ func correctEmpirically(j *job) error {
 			taken = taken || shifts[c] != 0
 		}
 		if !taken {
-			j.drop(filters[k], "empirical bias correction")
+			j.dropCorrection(filters[k], "empirical bias correction")
 			continue
 		}
 		for s := range live {

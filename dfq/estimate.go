@@ -82,7 +82,7 @@ func (j *job) observeInputs() func(i int) [][]float32 {
 	if !noThorough(j.opts) {
 		keep = correctingSamples
 	}
-	j.samples = make([][][]float32, min(j.inputs, keep))
+	j.samples = make([][][]float32, min(j.sampleCount, keep))
 	for _, t := range j.graph.Inputs {
 		if real(t) {
 			j.stats[t] = newTensorStats(channelCount(t), false)
@@ -91,7 +91,7 @@ func (j *job) observeInputs() func(i int) [][]float32 {
 	inOrder := ordered(func(s sampleStats) {
 		for k, t := range j.graph.Inputs {
 			if real(t) {
-				j.stats[t].join(s.values[k], nil, s.rows[k], j.inputs)
+				j.stats[t].join(s.values[k], nil, s.rows[k], j.sampleCount)
 			}
 		}
 	})
@@ -104,7 +104,7 @@ func (j *job) observeInputs() func(i int) [][]float32 {
 		for k, t := range j.graph.Inputs {
 			if real(t) {
 				s.values[k] = channelMoments(input[k], channelCount(t))
-				s.rows[k] = someRows(input[k], channelCount(t), rowValues/j.inputs, rand.NewPCG(uint64(i), 0))
+				s.rows[k] = someRows(input[k], channelCount(t), rowValues/j.sampleCount, rand.NewPCG(uint64(i), 0))
 			}
 		}
 		inOrder(i, s)
@@ -119,7 +119,7 @@ func (j *job) sample(i int) [][]float32 { return j.samples[i] }
 // of some of its tensors.
 func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) error {
 	if len(want) == 0 {
-		eachInParallel(j.inputs, 0, func(i int) { input(i) })
+		eachInParallel(j.sampleCount, 0, func(i int) { input(i) })
 		return nil
 	}
 	probe, observed := probeModel(j.model, want)
@@ -130,14 +130,14 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 	}
 	inOrder := ordered[sampleStats](func(s sampleStats) {
 		for k, o := range observed {
-			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], j.inputs)
+			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], j.sampleCount)
 		}
 		for r, reader := range readers {
 			j.patches[reader.op] = append(j.patches[reader.op], s.patches[r]...)
 		}
 	})
-	return eachSample(j.opts, probe, j.inputs, input, func(i int, values [][]float32) {
-		inOrder(i, gather(observed, readers, pointwise, values, i, j.inputs))
+	return eachSample(j.opts, probe, j.sampleCount, input, func(i int, values [][]float32) {
+		inOrder(i, gather(observed, readers, pointwise, values, i, j.sampleCount))
 	})
 }
 

@@ -31,7 +31,7 @@ func fuseActivations(j *job) error {
 		links.producers[op.Outputs[0]] = before
 		fused[op] = true
 	}
-	drop(j.graph, fused)
+	removeOps(j.graph, fused)
 	j.report.Fused = len(fused)
 	return nil
 }

@@ -128,6 +128,6 @@ func joinGates(j *job) error {
 		delete(j.parted, x)
 		idle[op] = true
 	}
-	drop(j.graph, idle)
+	removeOps(j.graph, idle)
 	return nil
 }

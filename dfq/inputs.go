@@ -92,12 +92,12 @@ func findInputRanges(j *job) error {
 		if len(given) < fewGiven {
 			j.report.warn("%d given inputs show too little of what a model will see; give %d or more, or leave them out (--calibrate) for made-up ones", len(given), fewGiven)
 		}
-		j.inputs, j.input = len(given), func(i int) [][]float32 { return given[i] }
+		j.sampleCount, j.input = len(given), func(i int) [][]float32 { return given[i] }
 		return nil
 	}
-	j.inputs = j.opts.Samples
-	if j.inputs <= 0 {
-		j.inputs = defaultSamples(j.graph)
+	j.sampleCount = j.opts.Samples
+	if j.sampleCount <= 0 {
+		j.sampleCount = defaultSamples(j.graph)
 	}
 	j.input = func(i int) [][]float32 { return j.makeInput(encodings, i, j.opts.Seed) }
 	return nil

@@ -35,7 +35,7 @@ func takePixels(j *job) {
 			}
 		}
 	}
-	drop(j.graph, casts)
+	removeOps(j.graph, casts)
 }
 
 // integers says what the numbers of an input that is not real stand for, as far as the ops

@@ -113,8 +113,8 @@ func newReport(m *tflite.Model, opts *Options) *Report {
 	return r
 }
 
-// drop records that op goes without a correction.
-func (j *job) drop(op *tflite.Op, correction string) {
+// dropCorrection records that op goes without a correction.
+func (j *job) dropCorrection(op *tflite.Op, correction string) {
 	j.report.Dropped = append(j.report.Dropped, DroppedCorrection{j.index[op], op.Code.String(), op.Outputs[0].Name, correction})
 }
 

@@ -32,7 +32,7 @@ func quantizeWeights(j *job) error {
 	for k, op := range filters {
 		j.weights[op.Inputs[spec(op).filter.weights]] = roundings[k].q
 		for _, correction := range roundings[k].dropped {
-			j.drop(op, correction)
+			j.dropCorrection(op, correction)
 		}
 	}
 	return nil
