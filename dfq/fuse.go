@@ -1,8 +1,6 @@
 package dfq
 
 import (
-	"slices"
-
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -34,27 +32,4 @@ func fuseActivations(j *job) error {
 	removeOps(j.graph, fused)
 	j.report.Fused = len(fused)
 	return nil
-}
-
-// takesActivation reports whether op can have a fused activation, in float and in int8.
-func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
-	return act == schema.ActivationFunctionTypeNONE || spec(op).fuses && tflite.FusedActivation(op.Options) != nil
-}
-
-// standaloneOf is the op that computes an activation, if there is one.
-func standaloneOf(act schema.ActivationFunctionType) (schema.BuiltinOperator, bool) {
-	code := slices.IndexFunc(ops[:], func(s opSpec) bool { return s.activation == act })
-	return schema.BuiltinOperator(code), act != schema.ActivationFunctionTypeNONE && code >= 0
-}
-
-// composed is the activation that equals first, then second, if there is one.
-func composed(first, second schema.ActivationFunctionType) (schema.ActivationFunctionType, bool) {
-	if first == schema.ActivationFunctionTypeNONE || first == second {
-		return second, true
-	}
-	relu, relu6 := schema.ActivationFunctionTypeRELU, schema.ActivationFunctionTypeRELU6
-	if first == relu && second == relu6 || first == relu6 && second == relu {
-		return relu6, true
-	}
-	return 0, false
 }

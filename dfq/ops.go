@@ -2,7 +2,6 @@ package dfq
 
 import (
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -291,11 +290,6 @@ func (s *opSpec) version(g affine.Grid, op *tflite.Op) version {
 	return version{}
 }
 
-// int8Activation reports whether int8 kernels know a fused activation.
-func int8Activation(a schema.ActivationFunctionType) bool {
-	return a != schema.ActivationFunctionTypeTANH && a != schema.ActivationFunctionTypeSIGN_BIT
-}
-
 // Conditions of versions. They read shapes, options and assigned scales.
 
 func grouped(op *tflite.Op) bool {
@@ -306,10 +300,6 @@ func grouped(op *tflite.Op) bool {
 func keepsDims(op *tflite.Op) bool {
 	o, ok := op.Options.(*schema.FullyConnectedOptionsT)
 	return ok && o.KeepNumDims
-}
-
-func fusedActivation(op *tflite.Op) bool {
-	return op.Activation() != schema.ActivationFunctionTypeNONE
 }
 
 // wideBroadcast holds where two operands are broadcast over more than four
@@ -453,13 +443,4 @@ func scaleOf(t *tflite.Tensor) float32 {
 		return 0
 	}
 	return t.Quant.Scale[0]
-}
-
-// withActivation returns a copy of an options struct with another fused
-// activation. Options are shared between clones, so they are never written to.
-func withActivation(options any, act schema.ActivationFunctionType) any {
-	c := reflect.New(reflect.TypeOf(options).Elem())
-	c.Elem().Set(reflect.ValueOf(options).Elem())
-	*tflite.FusedActivation(c.Interface()) = act
-	return c.Interface()
 }

@@ -29,11 +29,6 @@ func plainPads(g *tflite.Graph) {
 	}
 }
 
-// rectified reports whether op's output has no value below 0.
-func rectified(op *tflite.Op) bool {
-	return op != nil && clampOf(op).Lo == 0
-}
-
 // maxPoolsSeeMore reports whether what pad writes is read by MAX_POOL_2D alone, each of
 // whose windows is larger than the borders, so that none lies in them as a whole.
 func maxPoolsSeeMore(pad *tflite.Op, uses []tflite.Use) bool {

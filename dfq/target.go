@@ -1,7 +1,6 @@
 package dfq
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -85,15 +84,6 @@ func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bo
 		}
 	}
 	return found
-}
-
-// clampOf is the interval that op's activation, fused or the op itself, lets
-// through.
-func clampOf(op *tflite.Op) Range { return clampBy(cmp.Or(spec(op).activation, op.Activation())) }
-
-func clampBy(act schema.ActivationFunctionType) Range {
-	lo, hi := tflite.Clamp(act)
-	return Range{lo, hi}
 }
 
 // fitTarget writes what the target takes where the same can be said in another
