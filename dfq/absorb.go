@@ -54,12 +54,6 @@ func absorbBias(j *job) error {
 	return nil
 }
 
-// pads reports whether a spatial filter may see zeros beyond the border.
-func pads(op *tflite.Op) bool {
-	w, ok := op.Window()
-	return ok && w.Kernel != [2]int{1, 1} && w.Padding == schema.PaddingSAME
-}
-
 // absorbable is c for each channel, 0 where nothing is to be had.
 func absorbable(s *tensorStats, act schema.ActivationFunctionType) []float64 {
 	c := make([]float64, len(s.channels))
@@ -81,26 +75,6 @@ func narrows(channels []moments, c []float64) bool {
 		before, after = math.Max(before, m.hi), math.Max(after, m.hi-c[i])
 	}
 	return after < 0.9*before
-}
-
-// answerTo is what a filter adds to its outputs for a constant input c.
-func answerTo(op *tflite.Op, c []float64) []float64 {
-	f := spec(op).filter
-	w := op.Inputs[f.weights]
-	values, sum := w.Floats(), make([]float64, w.Shape[f.out])
-	for i, at := range eachWeight(op, f) {
-		sum[at.out] += float64(float64(values[i]) * c[at.in])
-	}
-	return sum
-}
-
-// addToBias adds sign·by to a bias.
-func addToBias(bias *tflite.Tensor, by []float64, sign float64) {
-	b := bias.Floats()
-	for i := range b {
-		b[i] = float32(float64(b[i]) + float64(sign*by[i]))
-	}
-	bias.SetFloats(b)
 }
 
 // shift follows x' = x − c in the statistics.

@@ -116,16 +116,6 @@ func finiteConstant(t *tflite.Tensor) bool {
 	return real(t) && t.Constant() && len(t.Data) == 4*t.Len() && !slices.ContainsFunc(t.Floats(), notFinite)
 }
 
-// openFilter returns where op's weights are if they can be changed; nil if op
-// has none, or none that fit.
-func openFilter(op *tflite.Op) *filter {
-	f := spec(op).filter
-	if f == nil || misfit(op) != "" || !finiteConstant(op.Inputs[f.weights]) || !finiteConstant(op.Inputs[f.bias]) {
-		return nil
-	}
-	return f
-}
-
 // foldBehind takes lines into the filters that write what they read.
 func foldBehind(g *tflite.Graph) {
 	links, folded := linksOf(g), map[*tflite.Op]bool{}

@@ -236,24 +236,6 @@ func (j *job) unquantizable(op *tflite.Op, producers map[*tflite.Tensor]*tflite.
 
 func notFinite(x float32) bool { return x-x != 0 }
 
-// filterNotConstant says which operand of a weighted op is not constant, or
-// constant where it should not be.
-func filterNotConstant(op *tflite.Op) string {
-	f := spec(op).filter
-	if f == nil {
-		return ""
-	}
-	for _, i := range []int{f.weights, f.bias} {
-		if t := optional(op, i); t != nil && !t.Constant() {
-			return fmt.Sprintf("its operand %q is not constant", t.Name)
-		}
-	}
-	if t := op.Inputs[f.input]; t.Constant() {
-		return fmt.Sprintf("its input %q is constant", t.Name)
-	}
-	return ""
-}
-
 // checkScales finds the ops whose kernels cannot work at the scales that their
 // operands have got, all at once.
 func checkScales(j *job) error {

@@ -214,7 +214,7 @@ func misfit(op *tflite.Op) string {
 		return why
 	}
 	if f := spec(op).filter; f != nil {
-		return filterMisfit(op, f)
+		return f.misfit(op)
 	}
 	return ""
 }
@@ -249,46 +249,4 @@ func mixedTypes(op *tflite.Op) string {
 		}
 	}
 	return ""
-}
-
-// filterMisfit says in what way a filter does not fit input, bias and output.
-func filterMisfit(op *tflite.Op, f *filter) string {
-	in, w, out := op.Inputs[f.input], op.Inputs[f.weights], op.Outputs[0]
-	rank := 4
-	if f == dense {
-		rank = 2
-	}
-	bad := fmt.Sprintf("its weights of shape %v do not fit input %v and output %v", w.Shape, in.Shape, out.Shape)
-	if len(w.Shape) != rank || w.Len() == 0 || w.Shape[f.out] != channelCount(out) ||
-		f != dense && (len(in.Shape) != 4 || len(out.Shape) != 4) || in.Len() == 0 {
-		return bad
-	}
-	channels, filters := channelCount(in), w.Shape[f.out]
-	fits := false
-	switch f {
-	case conv: // in groups
-		depth := w.Shape[f.in]
-		fits = channels%depth == 0 && filters%(channels/depth) == 0
-	case depthwise:
-		fits = w.Shape[0] == 1 && filters%channels == 0
-	case dense: // on one axis of the input or several
-		fits = w.Shape[f.in]%channels == 0 && in.Len()%w.Shape[f.in] == 0
-	case transposeConv:
-		fits = w.Shape[f.in] == channels
-	}
-	if !fits {
-		return bad
-	}
-	if bias := optional(op, f.bias); bias != nil && bias.Len() != filters {
-		return fmt.Sprintf("its bias of shape %v does not fit %d filters", bias.Shape, filters)
-	}
-	return ""
-}
-
-// optional returns input i of op, nil if it is left out.
-func optional(op *tflite.Op, i int) *tflite.Tensor {
-	if i < len(op.Inputs) {
-		return op.Inputs[i]
-	}
-	return nil
 }

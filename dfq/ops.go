@@ -85,24 +85,6 @@ type version struct {
 	when    func(*tflite.Op) bool
 }
 
-// filter locates the operands of a weighted op and the channel axes of its
-// weights.
-type filter struct {
-	input, weights, bias int // operand positions
-	out, in              int // axes of the weights; in < 0: depthwise, input channel = output channel / multiplier
-
-	// perTensor: kernels up to release 2.16 read one weight scale only, and
-	// silently compute nonsense from more.
-	perTensor bool
-}
-
-var (
-	conv          = &filter{input: 0, weights: 1, bias: 2, out: 0, in: 3}
-	depthwise     = &filter{input: 0, weights: 1, bias: 2, out: 3, in: -1}
-	dense         = &filter{input: 0, weights: 1, bias: 2, out: 0, in: 1, perTensor: true}
-	transposeConv = &filter{input: 2, weights: 1, bias: 3, out: 0, in: 3}
-)
-
 // scaleRule is how the scale of an op's real outputs is found.
 type scaleRule struct {
 	kind   scaleKind

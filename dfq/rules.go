@@ -268,7 +268,7 @@ func (c *ruleCheck) weighted(grid affine.Grid, op *tflite.Op, f *filter) {
 		c.fail(op, "weights %q are not INT8 with scales and zero points", w.Name)
 		return
 	}
-	if why := filterMisfit(op, f); why != "" {
+	if why := f.misfit(op); why != "" {
 		c.fail(op, "%s", why)
 		return
 	}
