@@ -1,7 +1,6 @@
 package dfq
 
 import (
-	"dfq/dfq/internal/affine"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -38,10 +37,4 @@ func poolsAll(op *tflite.Op) bool {
 	return ok && o.FusedActivationFunction == schema.ActivationFunctionTypeNONE &&
 		len(in) == 4 && len(out) == 4 && out[1] == 1 && out[2] == 1 &&
 		int(o.FilterHeight) >= in[1] && int(o.FilterWidth) >= in[2]
-}
-
-// usualStep is that of an activation's usual range.
-func (j *job) usualStep(t *tflite.Tensor) float64 {
-	p := affine.Int8.Params(j.stats[t].usual())
-	return float64(p.Scale)
 }

@@ -3,6 +3,9 @@ package dfq
 import (
 	"math"
 	"slices"
+
+	"dfq/dfq/internal/affine"
+	"dfq/tflite"
 )
 
 // extremes are the least and largest value of each channel in each sample.
@@ -69,4 +72,10 @@ func largestUsual(v []float64) float64 {
 		}
 	}
 	return largest
+}
+
+// usualStep is that of an activation's usual range.
+func (j *job) usualStep(t *tflite.Tensor) float64 {
+	p := affine.Int8.Params(j.stats[t].usual())
+	return float64(p.Scale)
 }

@@ -177,11 +177,6 @@ func cast[T int8 | int16 | int64](v []int32) []T {
 	return out
 }
 
-// params returns per-tensor parameters.
-func params(q *tflite.Quantization) affine.Params {
-	return affine.Params{Scale: q.Scale[0], Zero: int32(q.Zero[0])}
-}
-
 // replaceInSignatures points the model's signatures at tensors that took the
 // place of others at the boundary.
 func replaceInSignatures(m *tflite.Model, by map[*tflite.Tensor]*tflite.Tensor) {

@@ -418,11 +418,3 @@ func mulStep(g affine.Grid, op *tflite.Op) float32 {
 func hardSwishStep(_ affine.Grid, op *tflite.Op) float32 {
 	return scaleOf(op.Inputs[0]) / 127
 }
-
-// scaleOf is the scale of a tensor that has one, else 0.
-func scaleOf(t *tflite.Tensor) float32 {
-	if t.Quant == nil || len(t.Quant.Scale) != 1 {
-		return 0
-	}
-	return t.Quant.Scale[0]
-}

@@ -88,11 +88,6 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 // fixedByKernel is the rule of a range that leaves no choice.
 const fixedByKernel = "fixed by the kernel"
 
-// quantization is the per-tensor form of p.
-func quantization(p affine.Params) *tflite.Quantization {
-	return &tflite.Quantization{Scale: []float32{p.Scale}, Zero: []int64{int64(p.Zero)}}
-}
-
 // int8Ops lists the ops that will work on quantized tensors, in execution order.
 func (j *job) int8Ops() []*tflite.Op {
 	var out []*tflite.Op

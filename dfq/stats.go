@@ -5,8 +5,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
-
-	"dfq/tflite"
 )
 
 // tensorStats are the statistics of a tensor over all samples, real domain: bounds of
@@ -133,15 +131,4 @@ func places(all, n int, random *rand.PCG) []int {
 		}
 	}
 	return at
-}
-
-// channelCount is the length of the last axis, or of those of a shuffle.
-func channelCount(t *tflite.Tensor) int {
-	switch {
-	case t.Channels > 0:
-		return t.Channels
-	case len(t.Shape) == 0:
-		return 1
-	}
-	return max(t.Shape[len(t.Shape)-1], 1)
 }

@@ -54,18 +54,6 @@ func conversionVersion(op *tflite.Op) version {
 	return version{number: 2, runtime: "1.14.0"}
 }
 
-// quantized reports whether op touches an int8 tensor, or an int16 one with a
-// scale.
-func quantized(op *tflite.Op) bool {
-	return slices.ContainsFunc(slices.Concat(op.Inputs, op.Outputs), isQuantized)
-}
-
-// isQuantized reports whether t is of a type that activations can be quantized
-// to, with a scale.
-func isQuantized(t *tflite.Tensor) bool {
-	return t != nil && t.Quant != nil && (t.Type == schema.TensorTypeINT8 || t.Type == schema.TensorTypeINT16)
-}
-
 const minRuntimeKey = "min_runtime_version"
 
 // setMinRuntime records a runtime version as the format does: 16 bytes, padded
