@@ -34,7 +34,7 @@ func quantizeBiases(j *job) error {
 func quantizeBias(b []float32, scales []float32) []int32 {
 	q := make([]int32, len(b))
 	for c, x := range b {
-		v := math.Round(float64(x) / float64(scales[min(c, len(scales)-1)]))
+		v := math.Round(float64(x) / float64(scaleAt(scales, c)))
 		q[c] = int32(math.Max(-math.MaxInt32, math.Min(math.MaxInt32, v)))
 	}
 	return q

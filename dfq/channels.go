@@ -170,9 +170,7 @@ func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.parent[v.firs
 // tie joins or fixes the variables of one op's operands.
 func (v *channelScales) tie(op *tflite.Op) {
 	if spec(op).filter != nil {
-		// Weights take any scale on either side, but a bound activation other
-		// than RELU and RELU6 takes none.
-		if op.Activation() == schema.ActivationFunctionTypeRELU_N1_TO_1 {
+		if !commutes(op) { // weights take any scale on either side
 			v.fix(op.Outputs[0])
 		}
 		return

@@ -34,10 +34,10 @@ func checkScales(j *job) error {
 
 // unreadable says which input's scale op's kernel cannot read.
 func unreadable(g affine.Grid, op *tflite.Op) string {
-	r := spec(op).reads
+	s := spec(op)
 	for _, t := range op.Inputs {
-		if r[1] > 0 && real(t) && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
-			return fmt.Sprintf("its %s kernel takes scales from %g to below %g, and operand %q has %g", kernelName(g), r[0], r[1], t.Name, scaleOf(t))
+		if real(t) && !s.canRead(scaleOf(t)) {
+			return fmt.Sprintf("its %s kernel takes scales from %g to below %g, and operand %q has %g", kernelName(g), s.reads[0], s.reads[1], t.Name, scaleOf(t))
 		}
 	}
 	return ""

@@ -39,7 +39,7 @@ func biasShift(op *tflite.Op, f *filter, q []int8, in []moments) []float64 {
 	values, scales := w.Floats(), w.Quant.Scale
 	shift := make([]float64, w.Shape[f.out])
 	for i, at := range eachWeight(op, f) {
-		scale := float64(scales[min(at.out, len(scales)-1)])
+		scale := float64(scaleAt(scales, at.out))
 		shift[at.out] += float64((float64(scale*float64(q[i])) - float64(values[i])) * in[at.in].mean) // scale times q is exact
 	}
 	share := tapShare(op)

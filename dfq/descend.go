@@ -22,7 +22,7 @@ func descend(w []float32, q []int8, scales []float32, h []float32, k int) {
 	outputs := len(w) / k
 	e := make([]float32, len(w)) // in steps
 	for i, x := range w {
-		e[i] = float32(q[i]) - x/scales[min(i/k, len(scales)-1)]
+		e[i] = float32(q[i]) - x/scaleAt(scales, i/k)
 	}
 	// g = H·e for every output at once.
 	g := matrixProduct(e, h, outputs, k, k)

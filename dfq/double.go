@@ -224,7 +224,7 @@ func (c *chain) shareWeights(j *job, copies [][]int) {
 	share(func(_ int, x float64) float64 { return x })
 	scales := weightScales(values, out, j.scalesPerTensor(c.reader))
 	share(func(i int, x float64) float64 {
-		step := float64(scales[min(out.channel(i), len(scales)-1)])
+		step := float64(scaleAt(scales, out.channel(i)))
 		return float64(step * math.Round(x/step)) // rounded before it is subtracted
 	})
 	w.SetFloats(values)

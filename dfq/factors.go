@@ -94,7 +94,7 @@ type filterPair struct {
 }
 
 // scale is that of the INT8 weights of output o.
-func (p filterPair) scale(o int) float32 { return p.scales[min(o, len(p.scales)-1)] }
+func (p filterPair) scale(o int) float32 { return scaleAt(p.scales, o) }
 
 func (p filterPair) weights() *tflite.Tensor { return p.op.Inputs[p.f.weights] }
 

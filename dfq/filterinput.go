@@ -100,7 +100,7 @@ func squaredError(rows, w []float32, q []int8, scales []float32, k int) float64 
 	outputs, n := len(w)/k, len(rows)/k
 	e := make([]float32, len(w))
 	for i, x := range w {
-		e[i] = float32(scales[min(i/k, len(scales)-1)]*float32(q[i])) - x
+		e[i] = float32(scaleAt(scales, i/k)*float32(q[i])) - x
 	}
 	y := matrixProduct(e, columnsOf(gemm.Panel{Data: rows, Stride: k}, n, k), outputs, n, k)
 	total := 0.0

@@ -82,6 +82,9 @@ func (r *weightRows) each() iter.Seq2[int, weightAt] {
 	}
 }
 
+// scaleAt is the scale of an output channel's weights: there is one for each, or one for all.
+func scaleAt(scales []float32, channel int) float32 { return scales[min(channel, len(scales)-1)] }
+
 // channelMax returns the largest magnitude of each output channel.
 func channelMax(w []float32, l layout) []float64 {
 	bound := make([]float64, l.channels)

@@ -21,8 +21,6 @@ type opSpec struct {
 	filter   *filter   // where weights and bias are; nil for an op without weights
 	scale    scaleRule // how the output's scale is found
 
-	// sum, product: the output is the sum of both operands, or a difference; their product.
-	sum, product bool
 	// atLeast is the least scale of the output that the kernel can express.
 	atLeast func(affine.Grid, *tflite.Op) float32
 
@@ -62,8 +60,10 @@ type opSpec struct {
 	// well, bounds it; nil: none bounds another.
 	clip func(r, by Range) Range
 
-	matrices  bool  // it multiplies two matrices, whatever they are made of
-	reshapes  bool  // it gives the values of its first input another shape and does nothing else
+	sum       bool  // it adds two operands, or subtracts
+	product   bool  // it multiplies two operands
+	matrices  bool  // it multiplies two matrices
+	reshapes  bool  // it gives its first input another shape and does nothing else
 	shapeOnly bool  // no value counts for it, only the shapes of its inputs
 	magnifies []int // inputs whose small differences near 0 become large ones
 
@@ -249,6 +249,11 @@ func (s *opSpec) kernels(g affine.Grid) []version {
 		return s.int16
 	}
 	return s.versions
+}
+
+// canRead reports whether the row's kernels take an input of such a scale.
+func (s *opSpec) canRead(scale float32) bool {
+	return s.reads[1] == 0 || !(scale < s.reads[0] || scale >= s.reads[1])
 }
 
 // joins reports whether the row puts any number of inputs side by side.

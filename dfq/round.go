@@ -12,7 +12,7 @@ import (
 func roundNearest(w []float32, l layout, scales []float32) []int8 {
 	q := make([]int8, len(w))
 	for i, x := range w {
-		v := float64(x) / float64(scales[min(l.channel(i), len(scales)-1)])
+		v := float64(x) / float64(scaleAt(scales, l.channel(i)))
 		q[i] = int8(math.Max(-affine.QMaxWeight, math.Min(affine.QMaxWeight, math.Round(v))))
 	}
 	return q
@@ -34,7 +34,7 @@ func preserveSums(nearest []int8, w []float32, l layout, scales []float32, kerne
 	byOutput := make([][]int, l.channels)
 	for i, x := range w {
 		o := l.channel(i)
-		e[i] = float64(q[i]) - float64(x)/float64(scales[min(o, len(scales)-1)])
+		e[i] = float64(q[i]) - float64(x)/float64(scaleAt(scales, o))
 		byOutput[o] = append(byOutput[o], i)
 	}
 	for _, elements := range byOutput {

@@ -143,7 +143,7 @@ func (j *job) rounded(filters []*tflite.Op) (*tflite.Model, []*tflite.Tensor) {
 func realWeights(q []int8, w *tflite.Tensor) []float32 {
 	v, scales, lay := make([]float32, len(q)), w.Quant.Scale, layoutOf(w, w.Quant.Axis)
 	for i, x := range q {
-		v[i] = scales[min(lay.channel(i), len(scales)-1)] * float32(x)
+		v[i] = scaleAt(scales, lay.channel(i)) * float32(x)
 	}
 	return v
 }

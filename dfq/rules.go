@@ -224,8 +224,8 @@ func isActivation(t *tflite.Tensor) bool {
 func (c *ruleCheck) scales(grid affine.Grid, op *tflite.Op, s *opSpec) {
 	inputs, outputs := activations(op)
 	for _, t := range inputs {
-		if r := s.reads; r[1] > 0 && (scaleOf(t) < r[0] || scaleOf(t) >= r[1]) {
-			c.fail(op, "input %q has scale %g, the kernel takes %g to below %g", t.Name, scaleOf(t), r[0], r[1])
+		if !s.canRead(scaleOf(t)) {
+			c.fail(op, "input %q has scale %g, the kernel takes %g to below %g", t.Name, scaleOf(t), s.reads[0], s.reads[1])
 		}
 	}
 	for _, t := range outputs {

@@ -69,7 +69,7 @@ func (j *job) round(op *tflite.Op) rounding {
 // a file that was INT8 once: there is nothing to correct.
 func exact(q []int8, w []float32, l layout, scales []float32) bool {
 	for i, x := range w {
-		s := scales[min(l.channel(i), len(scales)-1)]
+		s := scaleAt(scales, l.channel(i))
 		if math.Abs(float64(x)-float64(s*float32(q[i]))) > 1e-4*float64(s) {
 			return false
 		}
