@@ -55,12 +55,12 @@ func inverse(order []int) []int {
 // islands are the tensors and ops whose axes are in one order behind a TRANSPOSE.
 type islands struct {
 	g        *tflite.Graph
-	order    []int                             // axis i inside is axis order[i] outside
-	inverted []int                             // and axis i outside is axis inverted[i] inside
-	entry    map[*tflite.Tensor]*tflite.Op     // by tensor inside: the TRANSPOSE that makes it
-	within   map[*tflite.Op]func()             // other ops, and what writes them for the order outside
-	parent   map[*tflite.Tensor]*tflite.Tensor // of all tensors inside: union-find by island
-	of       map[*tflite.Op]*tflite.Tensor     // a tensor inside that the op reads
+	order    []int                         // axis i inside is axis order[i] outside
+	inverted []int                         // and axis i outside is axis inverted[i] inside
+	entry    map[*tflite.Tensor]*tflite.Op // by tensor inside: the TRANSPOSE that makes it
+	within   map[*tflite.Op]func()         // other ops, and what writes them for the order outside
+	inside   unionFind                     // the tensors inside, by island
+	of       map[*tflite.Op]*tflite.Tensor // a tensor inside that the op reads
 	uses     map[*tflite.Tensor][]tflite.Use
 
 	twin    map[*tflite.Tensor]*tflite.Tensor // by tensor inside: the same values in the order outside
@@ -69,12 +69,12 @@ type islands struct {
 
 func newIslands(g *tflite.Graph, order []int) *islands {
 	s := &islands{g: g, order: order, entry: map[*tflite.Tensor]*tflite.Op{}, within: map[*tflite.Op]func(){},
-		parent: map[*tflite.Tensor]*tflite.Tensor{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order),
+		inside: unionFind{}, of: map[*tflite.Op]*tflite.Tensor{}, uses: g.Uses(), inverted: inverse(order),
 		twin: map[*tflite.Tensor]*tflite.Tensor{}, instead: map[*tflite.Tensor]*tflite.Tensor{}}
 	for _, op := range g.Ops {
 		if slices.Equal(axesMoved(op), order) {
 			t := op.Outputs[0]
-			s.entry[t], s.parent[t] = op, t
+			s.entry[t], s.inside[t] = op, t
 			continue
 		}
 		change := s.change(op)
@@ -83,29 +83,20 @@ func newIslands(g *tflite.Graph, order []int) *islands {
 		}
 		s.within[op] = change
 		for _, t := range op.Inputs {
-			if s.parent[t] != nil {
+			if s.inside[t] != nil {
 				if s.of[op] == nil {
 					s.of[op] = t
 				}
-				s.join(s.of[op], t)
+				s.inside.join(s.of[op], t)
 			}
 		}
 		if t := op.Outputs[0]; s.keepsRank(op) {
-			s.parent[t] = t
-			s.join(s.of[op], t)
+			s.inside[t] = t
+			s.inside.join(s.of[op], t)
 		}
 	}
 	return s
 }
-
-func (s *islands) root(t *tflite.Tensor) *tflite.Tensor {
-	for s.parent[t] != t {
-		t = s.parent[t]
-	}
-	return t
-}
-
-func (s *islands) join(a, b *tflite.Tensor) { s.parent[s.root(b)] = s.root(a) }
 
 // change returns what writes op, whose operands inside are known, for the order outside;
 // nil if it cannot be written so.
@@ -118,7 +109,7 @@ func (s *islands) change(op *tflite.Op) func() {
 		switch {
 		case t == nil:
 			return nil
-		case s.parent[t] != nil:
+		case s.inside[t] != nil:
 			inside++
 		case !real(t):
 		case !finiteConstant(t) || len(t.Shape) > len(s.order):
@@ -144,7 +135,7 @@ func inPlace(s *islands, op *tflite.Op) func() {
 // joined is for CONCATENATION.
 func joined(s *islands, op *tflite.Op) func() {
 	o, ok := op.Options.(*schema.ConcatenationOptionsT)
-	outside := func(t *tflite.Tensor) bool { return s.parent[t] == nil }
+	outside := func(t *tflite.Tensor) bool { return s.inside[t] == nil }
 	if !ok || slices.ContainsFunc(op.Inputs, outside) || !s.keepsRank(op) || s.axis(int(o.Axis)) < 0 {
 		return nil
 	}
@@ -221,12 +212,12 @@ func (s *islands) isExit(op *tflite.Op) bool { return slices.Equal(axesMoved(op)
 // dissolved, and no tensor that is to be two answers.
 func (s *islands) pay() func(t *tflite.Tensor) bool {
 	gain, spoilt := map[*tflite.Tensor]int{}, map[*tflite.Tensor]bool{}
-	for t := range s.parent {
+	for t := range s.inside {
 		outside, answers := slices.Contains(s.g.Outputs, t), 0
 		for _, u := range s.uses[t] {
 			switch {
 			case s.isExit(u.Op) && (s.entry[t] == nil || !slices.Contains(s.g.Outputs, u.Op.Outputs[0])):
-				gain[s.root(t)]++
+				gain[s.inside.root(t)]++
 				if slices.Contains(s.g.Outputs, u.Op.Outputs[0]) {
 					answers++
 				}
@@ -235,16 +226,16 @@ func (s *islands) pay() func(t *tflite.Tensor) bool {
 			}
 		}
 		if answers > 1 {
-			spoilt[s.root(t)] = true
+			spoilt[s.inside.root(t)] = true
 		}
 		switch {
 		case s.entry[t] != nil && !outside:
-			gain[s.root(t)]++
+			gain[s.inside.root(t)]++
 		case s.entry[t] == nil && outside:
-			gain[s.root(t)]--
+			gain[s.inside.root(t)]--
 		}
 	}
-	return func(t *tflite.Tensor) bool { return gain[s.root(t)] > 0 && !spoilt[s.root(t)] }
+	return func(t *tflite.Tensor) bool { return gain[s.inside.root(t)] > 0 && !spoilt[s.inside.root(t)] }
 }
 
 // dissolve writes the islands that pay for the order outside.

@@ -40,8 +40,8 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 	}
 	within := map[*tflite.Tensor]Range{}
 	for t := range s.of {
-		if g.of[g.root(t)] != nil {
-			within[g.root(t)] = union(within, g.root(t), s.of[t])
+		if root := g.sets.root(t); g.of[root] != nil {
+			within[root] = union(within, root, s.of[t])
 		}
 	}
 	for t, r := range within {
