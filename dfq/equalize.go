@@ -19,7 +19,7 @@ import (
 // scaled channel stays under 6, and a channel that reaches the cap keeps s = 1.
 //
 // What s is best depends on what quantization does to the consumers' outputs:
-// an objective weighs activation noise against weight noise, see block.cost.
+// an objective weighs activation noise against weight noise, see equalizing.cost.
 func equalize(j *job) error {
 	v := newChannelScales(j)
 	v.boundByCaps(j)
@@ -27,7 +27,7 @@ func equalize(j *job) error {
 	for range sweeps {
 		for _, b := range blocks {
 			if b.measure(j) {
-				v.take(j, b, b.solve())
+				v.take(j, b, newEqualizing(j, b).solve())
 			}
 		}
 	}

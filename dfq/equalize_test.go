@@ -505,9 +505,9 @@ func TestNoiseBehindAFilter(t *testing.T) {
 		op := j.graph.Ops[1]
 		f := spec(op).filter
 		v := newChannelScales(j)
-		r := (&block{v: v}).newReader(j, op) // no variable is free: all gains are in the last place
 		w, shape := op.Inputs[f.weights].Floats(), op.Inputs[f.weights].Shape
 		variance := outputVariances(j.stats[op.Outputs[0]].preActivation())
+		r := (&block{v: v}).newReader(j, op).perTensor(0, variance) // no variable is free: all gains are in the last place
 		want := 0.0
 		kernel := func(o int, taps []float64) {
 			for a, x := range taps {

@@ -89,10 +89,17 @@ const fillPays = 0.5
 
 // filling is the objective for one block.
 type filling struct {
-	b      *block
-	least  []float64   // by place: lower bound of s
-	weight [][]float64 // [tensor][channel]: what noise of variance 1 costs; values of 0 have none
-	rows   [][]float64 // [reader][row of weights]: likewise, in each of the row's weights
+	b       *block
+	least   []float64   // by place: lower bound of s
+	weight  [][]float64 // [tensor][channel]: what noise of variance 1 costs; values of 0 have none
+	readers []perChannelReader
+}
+
+// perChannelReader is a reader with a step for each row of its weights.
+type perChannelReader struct {
+	*reader
+	largest [][]float32 // [row][input channel]: largest |w| over taps; nil for depthwise
+	weight  []float64   // by row: what noise of variance 1 in each of its weights costs
 }
 
 func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *filling {
@@ -118,15 +125,34 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 		}
 		f.weight = append(f.weight, weight)
 	}
-	for _, r := range b.readers {
+	f.readers = make([]perChannelReader, len(b.readers))
+	for k, r := range b.readers {
 		rows := j.importanceBefore(r.op, of(r.op.Outputs[0]))
 		taps := r.op.Inputs[spec(r.op).filter.weights].Len() / len(rows) / len(r.place)
 		for o := range rows {
 			rows[o] *= float64(max(1, taps))
 		}
-		f.rows = append(f.rows, rows)
+		f.readers[k] = perChannelReader{reader: r, weight: rows}
 	}
+	eachInParallel(len(f.readers), 0, func(k int) { f.readers[k].largest = f.readers[k].largestOfRows() })
 	return f
+}
+
+// largestOfRows are the largest magnitudes of the weights; nil for a depthwise filter.
+func (r *reader) largestOfRows() [][]float32 {
+	f := spec(r.op).filter
+	if f.in < 0 {
+		return nil
+	}
+	w := r.op.Inputs[f.weights]
+	rows, values := make([][]float32, w.Shape[f.out]), w.Floats()
+	for o := range rows {
+		rows[o] = make([]float32, len(r.place))
+	}
+	for i, at := range eachWeight(r.op, f) {
+		rows[at.out][at.in] = max(rows[at.out][at.in], float32(math.Abs(float64(values[i]))))
+	}
+	return rows
 }
 
 // leastScale keeps headroom between a channel and the ends of its tensor's usual
@@ -162,8 +188,8 @@ func (f *filling) cost(s []float64) float64 {
 		step := f.b.grid.Step(lo, hi)
 		total += float64(step * step / 12 * gain)
 	}
-	for k, r := range f.b.readers {
-		if r.rows == nil {
+	for _, r := range f.readers {
+		if r.largest == nil {
 			continue
 		}
 		power, scale := 0.0, make([]float64, len(r.place))
@@ -171,13 +197,13 @@ func (f *filling) cost(s []float64) float64 {
 			scale[c] = at(s, p)
 			power += r.power[c] / (scale[c] * scale[c])
 		}
-		for o, row := range r.rows {
+		for o, row := range r.largest {
 			largest := 0.0
 			for c, x := range row {
 				largest = max(largest, float64(x)*scale[c])
 			}
 			step := largest / affine.QMaxWeight
-			total += float64(step * step / 12 * f.rows[k][o] * power)
+			total += float64(step * step / 12 * r.weight[o] * power)
 		}
 	}
 	return total

@@ -20,7 +20,7 @@ type block struct {
 	vars    []int            // free variables
 	ranges  [][]channelRange // [tensor][channel]
 	readers []*reader        // weighted ops that read a tensor of the block
-	writers []*writer        // weighted ops that write one
+	writers []*tflite.Op     // weighted ops that write one
 }
 
 type channelRange struct {
@@ -122,133 +122,53 @@ func (b *block) measure(j *job) bool {
 	if len(b.vars) < 2 {
 		return false
 	}
-	var readers, writers []*tflite.Op
+	b.readers, b.writers = nil, nil
 	for op, f := range j.filters() {
 		if mine[op.Inputs[f.input]] {
-			readers = append(readers, op)
+			b.readers = append(b.readers, b.newReader(j, op))
 		}
-		if j.opts.PerTensor && mine[op.Outputs[0]] { // rows with steps of their own are scaled along
-			writers = append(writers, op)
+		if mine[op.Outputs[0]] {
+			b.writers = append(b.writers, op)
 		}
 	}
-	b.readers, b.writers = make([]*reader, len(readers)), make([]*writer, len(writers))
-	eachInParallel(len(readers)+len(writers), 0, func(i int) {
-		if i < len(readers) {
-			b.readers[i] = b.newReader(j, readers[i])
-		} else {
-			i -= len(readers)
-			b.writers[i] = b.newWriter(j, writers[i])
-		}
-	})
 	return len(b.readers) > 0
 }
 
-// cost is the expected noise at all readers' outputs, relative to their
-// variances, for scales s:
-//
-//	Σ_t Δ_t²/12 · Σ_c s_c²·g_c  +  k·(δ_r²/12 · Σ_o 1/v_o · Σ_c V_c/s_c²  +  δ_w²/12 · U · Σ_c s_c²·g_c)
-//
-// Δ_t is the step of tensor t at its scaled range, g the readers' gains; δ_r is
-// the step of a reader's weights at their scaled range, V the input's errorPower,
-// v the outputs' variance; δ_w is the step of the weights that write the block, U
-// their input's errorPower; k is sameEverywhere.
-func (b *block) cost(s []float64) float64 {
-	gain := 0.0
-	for _, r := range b.readers {
-		for p, g := range r.gain[:len(s)] {
-			gain += float64(g * s[p] * s[p])
-		}
-		gain += r.gain[len(s)]
-	}
-	activations, weights := 0.0, 0.0
-	for _, ranges := range b.ranges {
-		lo, hi := 0.0, 0.0
-		for _, c := range ranges {
-			k := 1 / at(s, c.place)
-			lo, hi = min(lo, c.lo*k), max(hi, c.hi*k)
-		}
-		step := b.grid.Step(lo, hi)
-		activations += float64(step * step / 12 * gain)
-	}
-	for _, w := range b.writers {
-		largest := 0.0
-		for o, m := range w.largest {
-			largest = max(largest, m/at(s, w.place[o]))
-		}
-		step := largest / affine.QMaxWeight
-		weights += float64(step * step / 12 * w.input * gain)
-	}
-	for _, r := range b.readers {
-		weights += r.weightNoise(s)
-	}
-	return activations + float64(sameEverywhere*weights)
+// reader is a weighted op as seen from its input.
+type reader struct {
+	op    *tflite.Op
+	place []int     // by input channel: place, or −1
+	power []float64 // by input channel: its errorPower
 }
 
-// sameEverywhere is by how much more noise in weights counts than noise in
-// activations. Values of an activation are rounded apart at every position, and the
-// layers behind average much of that away, pools over whole images all but 1/49 of it at
-// 7 × 7. An error in a weight is the same at every position, and what it adds to the
-// output goes with the input, which is alike all over an object.
-const sameEverywhere = 16
+// newReader looks at op, which reads a tensor of the block.
+func (b *block) newReader(j *job, op *tflite.Op) *reader {
+	in := op.Inputs[spec(op).filter.input]
+	channels := channelCount(in)
+	r := &reader{op: op, place: make([]int, channels), power: make([]float64, channels)}
+	for c, m := range j.stats[in].channels {
+		r.power[c] = j.errorPower(m)
+		r.place[c] = b.place(in, c)
+	}
+	return r
+}
 
+// errorPower is what an error of 1 in a weight adds to an output, squared, where the
+// weight reads values of moments m: their variance, since "correct biases" takes out
+// what it adds to the mean; the mean square where nothing does.
+func (j *job) errorPower(m moments) float64 {
+	if j.opts.NoCorrect {
+		return m.variance() + float64(m.mean*m.mean)
+	}
+	return m.variance()
+}
+
+// at is the scale that a place has among s.
 func at(s []float64, place int) float64 {
 	if place < 0 {
 		return 1
 	}
 	return s[place]
-}
-
-// solve looks for s = R^α · r₁^β · r₂^−γ of least cost: R the channels' ranges
-// (α = 1 gives all one range, best for the activation), r₁ and r₂ those of the
-// weights before and behind (β = γ = ½ is the paper's equation 11). It sets the
-// block's scales and returns the gain in dB, 0 if it leaves things as they are.
-func (b *block) solve() float64 {
-	n := len(b.vars)
-	reach, before, behind := b.reach(), make([]float64, n), make([]float64, n)
-	for _, w := range b.writers {
-		for o, m := range w.largest {
-			note(before, w.place[o], m)
-		}
-	}
-	for _, r := range b.readers {
-		for c, m := range r.behind {
-			note(behind, r.place[c], float64(m))
-		}
-	}
-	relative(before)
-	relative(behind)
-	r, r1, r2 := powersOf(reach), powersOf(before), powersOf(behind)
-	candidate := func(e [3]int) []float64 {
-		s := make([]float64, n)
-		r, r1, r2 := r(e[0]), r1(e[1]), r2(e[2])
-		for p := range s {
-			s[p] = r[p] * r1[p] / r2[p]
-			s[p] = max(1.0/maxScale, min(maxScale, s[p]))
-			s[p] = max(s[p], b.v.least[b.vars[p]])
-		}
-		return s
-	}
-	start := b.cost(ones(n))
-	var best [3]int // α, β and γ in eighths
-	least := start
-	for step := 4; step >= 1; step /= 2 {
-		for improved := true; improved; {
-			improved = false
-			for k := range best {
-				for _, d := range []int{step, -step} {
-					e := best
-					e[k] += d
-					if e[k] < 0 || e[k] > 8 {
-						continue
-					}
-					if c := b.cost(candidate(e)); c < least {
-						best, least, improved = e, c, true
-					}
-				}
-			}
-		}
-	}
-	return b.settle(candidate(best), start, least, 0)
 }
 
 // settle sets the block's scales to s if they pay, for which the cost falls from start to
