@@ -459,7 +459,7 @@ func TestDecodeEverything(t *testing.T) {
 	if got := named["bias"].Floats(); !reflect.DeepEqual(got, []float32{7, 8, 9}) {
 		t.Errorf("constant behind the FlatBuffer: %v", got)
 	}
-	if got := string(g.Ops[4].rest.CustomOptions); got != "far options" {
+	if got := string(g.Ops[4].CustomOptions); got != "far options" {
 		t.Errorf("custom options behind the FlatBuffer: %q", got)
 	}
 	var ops []string

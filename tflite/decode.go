@@ -376,21 +376,16 @@ func (d *decoder) operands(g *Graph, op *Op, s *schema.OperatorT) error {
 	case s.BuiltinOptions2 != nil:
 		op.Options, rest.BuiltinOptions2 = s.BuiltinOptions2.Value, nil
 	}
-	op.rest = &rest
-	return d.customOptions(&rest)
-}
-
-// customOptions brings options stored behind the FlatBuffer into the operator.
-func (d *decoder) customOptions(o *schema.OperatorT) error {
-	data, err := d.outside(o.LargeCustomOptionsOffset, o.LargeCustomOptionsSize)
+	data, err := d.outside(s.LargeCustomOptionsOffset, s.LargeCustomOptionsSize)
 	if err != nil {
 		return fmt.Errorf("custom options: %w", err)
 	}
-	o.CustomOptions = slices.Clip(o.CustomOptions)
-	if data != nil {
-		o.CustomOptions = data
+	op.CustomOptions = slices.Clip(s.CustomOptions)
+	if data != nil { // behind the FlatBuffer
+		op.CustomOptions = data
 	}
-	o.LargeCustomOptionsOffset, o.LargeCustomOptionsSize = 0, 0
+	rest.CustomOptions, rest.LargeCustomOptionsOffset, rest.LargeCustomOptionsSize = nil, 0, 0
+	op.rest = &rest
 	return nil
 }
 

@@ -254,7 +254,7 @@ func (e *encoder) op(op *Op, numbers map[*Tensor]int32) (*schema.OperatorT, erro
 	if op.rest != nil {
 		*o = *op.rest
 	}
-	o.OpcodeIndex = e.code(op)
+	o.OpcodeIndex, o.CustomOptions = e.code(op), op.CustomOptions
 	o.Inputs, o.Outputs = indices(op.Inputs, numbers), indices(op.Outputs, numbers)
 	if op.Intermediates != nil {
 		o.Intermediates = indices(op.Intermediates, numbers)

@@ -59,7 +59,9 @@ type Op struct {
 	// unions of options. Passes replace it, never write into it: clones share it.
 	Options any
 
-	rest *schema.OperatorT // custom options and other fields no pass reads
+	CustomOptions []byte // of a custom operator, in whatever form its kernel reads
+
+	rest *schema.OperatorT // fields no pass reads
 }
 
 // Tensor is a value flowing between ops, or a constant.

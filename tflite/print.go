@@ -176,8 +176,8 @@ func (op *Op) optionStrings() []string {
 			out = append(out, name+" "+optionString(v.Field(i)))
 		}
 	}
-	if op.rest != nil && len(op.rest.CustomOptions) > 0 {
-		out = append(out, "custom "+digest(op.rest.CustomOptions))
+	if len(op.CustomOptions) > 0 {
+		out = append(out, "custom "+digest(op.CustomOptions))
 	}
 	return out
 }

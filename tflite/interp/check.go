@@ -180,7 +180,20 @@ var optional = map[schema.BuiltinOperator]bool{
 	schema.BuiltinOperatorBIDIRECTIONAL_SEQUENCE_RNN:   true,
 }
 
+// readsFlexBuffers are the library's custom operators.
+var readsFlexBuffers = map[string]bool{
+	"AudioSpectrogram":             true,
+	"Mfcc":                         true,
+	"NumericVerify":                true,
+	"TFLite_Detection_PostProcess": true,
+}
+
 func checkOp(op *tflite.Op) error {
+	if readsFlexBuffers[op.Custom] {
+		if err := checkFlexBuffer(op.CustomOptions); err != nil {
+			return err
+		}
+	}
 	for i, t := range op.Inputs {
 		if t == nil && !optional[op.Code] {
 			return fmt.Errorf("input %d is left out", i)
