@@ -91,3 +91,20 @@ func TestEffectsOnOutputsOfOtherLengths(t *testing.T) {
 		t.Errorf("%d layers", len(layers))
 	}
 }
+
+// What lies behind a layer may read variables, which another graph gives their first values.
+func TestEffectsThroughVariables(t *testing.T) {
+	if interpreter == nil {
+		t.Skip("the evaluator in Go has no variables; with -tags tflite this runs")
+	}
+	m := resources()
+	samples := Inputs(m, 1, 4, 1)
+	q, _ := quantize(t, m, &Options{AllowFloat: true, Interpreter: interpreter, Inputs: []InputRange{{Range: Range{-1, 1}}}})
+	layers, err := CompareLayers(m, q, interpreter, len(samples), func(i int) ([][]float32, error) { return samples[i], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(layers) != 1 || math.Abs(layers[0].Outputs-layers[0].Alone) > 0.5 {
+		t.Errorf("layers %+v, want one, whose answers, plus zeros, are the model's", layers)
+	}
+}

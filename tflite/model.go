@@ -238,20 +238,24 @@ func (g *Graph) Uses() map[*Tensor][]Use {
 }
 
 // KeepNeeded drops the ops that no graph output depends on, and none of the ops for
-// which wanted, if set, says so. What an op does for an effect is not seen.
+// which wanted, if set, says so. Of what ops do for an effect only CALL_ONCE is seen,
+// which gives variables that are read their first values.
 func (g *Graph) KeepNeeded(wanted func(*Op) bool) {
 	live := map[*Tensor]bool{}
 	for _, t := range g.Outputs {
 		live[t] = true
 	}
 	var ops []*Op
+	reads := false
 	for _, op := range slices.Backward(g.Ops) {
-		if (wanted == nil || !wanted(op)) && !slices.ContainsFunc(op.Outputs, func(t *Tensor) bool { return live[t] }) {
+		first := reads && op.Code == schema.BuiltinOperatorCALL_ONCE
+		if !first && (wanted == nil || !wanted(op)) && !slices.ContainsFunc(op.Outputs, func(t *Tensor) bool { return live[t] }) {
 			continue
 		}
 		for _, t := range op.Inputs {
 			live[t] = t != nil
 		}
+		reads = reads || op.Code == schema.BuiltinOperatorREAD_VARIABLE
 		ops = append(ops, op)
 	}
 	slices.Reverse(ops)
