@@ -144,6 +144,10 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 		in.Why = why
 		return encodings, err
 	}
+	if kind == stimulus.Sound {
+		in.Why = "a waveform: [-1, 1] is usual"
+		return []Encoding{interval(-1, 1)}, nil
+	}
 	e, why := j.inferFeatures(t, kind)
 	in.Why = why
 	return []Encoding{e}, nil

@@ -44,6 +44,7 @@ type integers struct {
 	rows  int  // of the smallest table that they pick from, as tokens do; 0: none
 	mask  bool // they become real numbers, as a mask does of what is there
 	image bool // these have the shape of an image
+	rate  bool // a number of values per second of sound
 }
 
 func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
@@ -65,6 +66,9 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 			}
 		case op.Code == schema.BuiltinOperatorEMBEDDING_LOOKUP:
 			table, picks = 1, 0
+		case schema.BuiltinOperatorCUSTOM:
+			is.rate = is.rate || op.Custom == mfcc && len(op.Inputs) > 1 && same[op.Inputs[1]]
+			continue
 		default:
 			continue
 		}
@@ -102,13 +106,17 @@ func (is integers) real(t *tflite.Tensor) (Encoding, bool) {
 	return Encoding{}, false
 }
 
-// fill makes such numbers up: any rows of the table; ones and then zeros, half of them
-// ones at least; else zeros.
+// fill makes such numbers up: any rows of the table; the rate of made-up sounds; ones and
+// then zeros, half of them ones at least; else zeros.
 func (is integers) fill(v []float32, random *rand.Rand) {
 	switch {
 	case is.rows > 1:
 		for k := range v {
 			v[k] = float32(random.IntN(is.rows))
+		}
+	case is.rate:
+		for k := range v {
+			v[k] = stimulus.SoundRate
 		}
 	case is.mask && len(v) > 0:
 		for k := range v[:len(v)/2+random.IntN(len(v)-len(v)/2)+1] {

@@ -38,10 +38,16 @@ type unknowns struct {
 	graphs map[int]string // what is known of graphs that ops run
 }
 
+// libraryRuns are custom operators that TensorFlow Lite has itself, and that other ops
+// follow: what makes features of sounds.
+var libraryRuns = map[string]bool{"AudioSpectrogram": true, mfcc: true}
+
+const mfcc = "Mfcc"
+
 // op says why op cannot be run, or why a run here says nothing of runs
 // elsewhere; empty if it does.
 func (u *unknowns) op(op *tflite.Op) string {
-	if op.Code == schema.BuiltinOperatorCUSTOM {
+	if op.Code == schema.BuiltinOperatorCUSTOM && (u.inGo || !libraryRuns[op.Custom]) {
 		return "a custom op computes"
 	}
 	for _, t := range slices.Concat(op.Inputs, op.Outputs) {

@@ -24,6 +24,8 @@ const (
 	Spectrogram Kind = 2 // the numbers are part of what a seed means
 	// Vector is a flat feature vector: smooth along its length, heavy-tailed.
 	Vector Kind = 3
+	// Sound is a waveform, around ½: a voice and what is behind it.
+	Sound Kind = 4
 )
 
 func (k Kind) String() string {
@@ -34,6 +36,8 @@ func (k Kind) String() string {
 		return "spectrogram"
 	case Vector:
 		return "vector"
+	case Sound:
+		return "sound"
 	}
 	return "unknown"
 }
@@ -63,6 +67,8 @@ func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 		f.store(dst, leaves(f.h, f.w, rng, u))
 	case Spectrogram:
 		spectrogram(dst, f.h, f.w, f.c, rng, u)
+	case Sound:
+		sound(dst, rng, u)
 	default:
 		vector(dst, rng, u)
 	}
@@ -73,9 +79,18 @@ func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 // Planes of 1, 3 or 4 channels with both sides of 8 or more are images, unless
 // there is one channel and the plane is half again as high as wide, as 49 × 10
 // and 96 × 64 are: those are features over time, and so is [batch, time,
-// features]. Anything else is a vector.
+// features]. A quarter of a second or more in a row is a sound. Anything else is a
+// vector.
 func KindFor(shape []int) Kind {
-	if len(shape) < 3 {
+	values, longest := 1, 0
+	for _, n := range shape {
+		values *= n
+		longest = max(longest, n)
+	}
+	switch {
+	case values == longest && longest >= SoundRate/4:
+		return Sound
+	case len(shape) < 3:
 		return Vector
 	}
 	f := frameOf(shape, Leaves)

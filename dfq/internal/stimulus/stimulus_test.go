@@ -33,6 +33,9 @@ var cases = []struct {
 	{[]int{1, 1, 1, 1}, Spectrogram},
 	{[]int{1, 640}, Vector},
 	{[]int{7}, Vector},
+	{[]int{16000, 1}, Sound},
+	{[]int{1, 15600}, Sound},
+	{[]int{5}, Sound},
 }
 
 func TestFillIsDeterministicAndInRange(t *testing.T) {
@@ -126,7 +129,9 @@ func TestKindFor(t *testing.T) {
 		{[]int{1, 640}, Vector},
 		{[]int{640}, Vector},
 		{nil, Vector},
-		{[]int{1, 16000, 1}, Vector},
+		{[]int{1, 16000, 1}, Sound},
+		{[]int{15600}, Sound},
+		{[]int{1, 3072}, Vector},
 		{[]int{1, 20, 20, 17}, Vector},
 		{[]int{1, 2, 200, 1}, Vector},
 	} {
@@ -246,5 +251,40 @@ func BenchmarkLeaves224(b *testing.B) {
 	dst := make([]float32, 224*224*3)
 	for i := range b.N {
 		Fill(dst, []int{1, 224, 224, 3}, Leaves, 1, uint64(i))
+	}
+}
+
+// Sounds have voices that come and go over a background that stays, most of them with
+// more power at low frequencies: neighbouring values are alike.
+func TestSounds(t *testing.T) {
+	const n = 64
+	alike, uneven := 0, 0
+	var peaks []float64
+	for i := range n {
+		wave := sample(t, []int{16000}, Sound, 1, uint64(i))
+		peak, power, product := 0.0, 0.0, 0.0
+		least, most := math.Inf(1), 0.0
+		for at := 0; at < len(wave); at += 1600 {
+			part := 0.0
+			for k, v := range wave[at : at+1600] {
+				x := float64(v) - 0.5
+				peak, part = math.Max(peak, math.Abs(x)), part+x*x
+				if k > 0 {
+					product += x * (float64(wave[at+k-1]) - 0.5)
+				}
+			}
+			power, least, most = power+part, math.Min(least, part), math.Max(most, part)
+		}
+		if product > 0.5*power {
+			alike++
+		}
+		if most > 10*least {
+			uneven++
+		}
+		peaks = append(peaks, peak)
+	}
+	slices.Sort(peaks)
+	if alike < n/2 || uneven < n/2 || peaks[n-1] < 0.4 || peaks[0] > 0.05 {
+		t.Errorf("of %d sounds %d have neighbours alike and %d parts 10 dB apart; peaks %.3f to %.3f", n, alike, uneven, peaks[0], peaks[n-1])
 	}
 }
