@@ -58,7 +58,7 @@ var (
 	hiddenValues = findingKind{"hidden-small-values", true,
 		"give small channels an output of their own, or scale them up in the last layer; or write the model with a float op at its end"}
 	hiddenBefore = findingKind{"zeros-before-log", true,
-		"cut the graph in front of it off and compute that in float, or try --activations int16"}
+		"allow what is in front of it to stay float (--allow-float), cut that off and compute it in float, or try --activations int16"}
 	biasOverflow = findingKind{"bias-near-overflow", false,
 		"nothing is lost beside such a bias; a tool that chooses weight scales without regard to biases overflows here"}
 	deadChannels = findingKind{"dead-channels", false,
@@ -271,7 +271,7 @@ func (j *job) findBeforeLog() {
 	producers := j.graph.Producers()
 	for _, op := range j.graph.Ops {
 		for _, k := range spec(op).magnifies {
-			t := op.Inputs[k]
+			t := optional(op, k)
 			s := j.stats[t]
 			if s == nil || t.Quant == nil || producers[t] != nil && j.float[producers[t]] != "" && j.float[op] != "" {
 				continue

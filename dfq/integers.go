@@ -66,8 +66,8 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 			}
 		case op.Code == schema.BuiltinOperatorEMBEDDING_LOOKUP:
 			table, picks = 1, 0
-		case schema.BuiltinOperatorCUSTOM:
-			is.rate = is.rate || op.Custom == mfcc && len(op.Inputs) > 1 && same[op.Inputs[1]]
+		case op.Custom == mfcc:
+			is.rate = is.rate || len(op.Inputs) > 1 && same[op.Inputs[1]]
 			continue
 		default:
 			continue

@@ -1,0 +1,126 @@
+package dfq
+
+import (
+	"fmt"
+	"slices"
+
+	"dfq/tflite"
+)
+
+// spareSmall leaves in float, where the options allow it, what an op needs in float that
+// makes large differences of small ones, as LOG does at the end of what turns sound into
+// features: of powers that are decades apart eight bits keep the largest.
+//
+// How much is needed is measured: op by op backwards, until the float graph's answer of
+// the op is hardly another if it goes on from rounded values. Where that is not near, all
+// stays as it was, and a finding says what is lost.
+func spareSmall(j *job) error {
+	for _, op := range j.graph.Ops {
+		if len(spec(op).magnifies) == 0 || len(op.Outputs) == 0 || j.unseen[op.Outputs[0]] != "" || j.readsUnseen(op) != "" {
+			continue
+		}
+		spared, err := j.neededInFloat(op)
+		if err != nil {
+			return err
+		}
+		for _, o := range j.graph.Ops {
+			if spared[o] && j.float[o] == "" {
+				j.keepFloat(o, fmt.Sprintf("%s %q tells small values apart that it would make equal", opName(op), op.Outputs[0].Name))
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	enoughSmall   = 25 // dB, of what such an op makes of rounded values; of networks at hand LOG of powers has 17 and less, all else 33 and more
+	mostSpared    = 4  // filters that stay float for one op
+	sparedSamples = 4
+)
+
+// neededInFloat are op and the ops before it that have to stay float for it; nil: none
+// need to, or too many.
+func (j *job) neededInFloat(op *tflite.Op) (map[*tflite.Op]bool, error) {
+	producers := j.graph.Producers()
+	inside, filters := map[*tflite.Op]bool{op: true}, 0
+	for more := false; ; more = true {
+		cut := j.readFromOutside(inside, producers)
+		sqnr, err := j.roundedBefore(op, cut)
+		switch {
+		case err != nil:
+			return nil, err
+		case sqnr >= enoughSmall && !more:
+			return nil, nil
+		case sqnr >= enoughSmall:
+			return inside, nil
+		}
+		for _, t := range cut {
+			if p := producers[t]; !inside[p] {
+				inside[p] = true
+				if spec(p).filter != nil {
+					filters++
+				}
+			}
+		}
+		if filters > mostSpared {
+			return nil, nil
+		}
+	}
+}
+
+// readFromOutside are the real values that some ops read of others and that would be
+// rounded if these ops stayed float and no more did than does already, which are added to
+// them on the way.
+func (j *job) readFromOutside(inside map[*tflite.Op]bool, producers map[*tflite.Tensor]*tflite.Op) (cut []*tflite.Tensor) {
+	seen := map[*tflite.Tensor]bool{}
+	for _, op := range slices.Backward(j.graph.Ops) {
+		if !inside[op] {
+			continue
+		}
+		for _, t := range op.Inputs {
+			p := producers[t]
+			switch {
+			case !real(t) || p == nil || inside[p] || seen[t]:
+			case j.float[op] != "" && j.float[p] != "":
+				inside[p] = true
+			default:
+				seen[t] = true
+				cut = append(cut, t)
+			}
+		}
+	}
+	return cut
+}
+
+// roundedBefore is the SQNR of op's output if the float graph goes on from the given
+// tensors, rounded to their steps.
+func (j *job) roundedBefore(op *tflite.Op, cut []*tflite.Tensor) (float64, error) {
+	if len(cut) == 0 {
+		return equalSQNR, nil
+	}
+	n := min(sparedSamples, len(j.samples))
+	m := withOutputs(j.model, slices.Concat(cut, op.Outputs[:1]))
+	exact := make([][][]float32, n)
+	if err := inTurn(j.opts, m, n, j.sample, func(i int, values [][]float32) {
+		for _, v := range values {
+			exact[i] = append(exact[i], slices.Clone(v))
+		}
+	}); err != nil {
+		return 0, err
+	}
+	rest, read := behind(m, len(cut)-1, len(cut))
+	given := func(i int) [][]float32 {
+		inputs := slices.Clone(j.sample(i))
+		for _, k := range read {
+			inputs = append(inputs, inSteps(j.usualStep(cut[k]), exact[i][k]))
+		}
+		return inputs
+	}
+	var s errorSums
+	err := inTurn(j.opts, rest, n, given, func(i int, got [][]float32) {
+		if want := exact[i][len(cut)]; len(got[0]) == len(want) { // else rounding makes many or few of it
+			s.add(want, got[0], 1)
+		}
+	})
+	return s.diff("").SQNR, err
+}
