@@ -64,6 +64,7 @@ var passes = [...]pass{
 	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
 	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
 	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
+	{name: "part prelu", run: partPrelus, skip: noTarget},                               // as the sum of its halves, for targets without it
 	{name: "measure room", run: measureRoom, work: 0.3, skip: noRoom},                   // by how much ranges may be wider at little cost; of classifiers: opt-in
 	{name: "assign ranges", run: assignRanges, work: 0.05},                              // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                            // ops whose kernels cannot work at these scales

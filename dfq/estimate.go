@@ -22,8 +22,10 @@ func estimate(j *job) error {
 	if err := j.observe(want, j.observeInputs()); err != nil {
 		return err
 	}
-	for _, s := range j.stats {
-		s.lo, s.hi = bounds(s.channels)
+	for _, t := range j.graph.Inputs {
+		if s := j.stats[t]; s != nil {
+			s.lo, s.hi = bounds(s.channels)
+		}
 	}
 	// Infinities inside may be none in the answers. Tensors come in order, so that the message is always the same.
 	absorbed := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite)
@@ -136,9 +138,14 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 			j.patches[reader.op] = append(j.patches[reader.op], s.patches[r]...)
 		}
 	})
-	return eachSample(j.opts, probe, j.sampleCount, input, func(i int, values [][]float32) {
+	err := eachSample(j.opts, probe, j.sampleCount, input, func(i int, values [][]float32) {
 		inOrder(i, gather(observed, readers, pointwise, values, i, j.sampleCount))
 	})
+	for _, o := range observed {
+		s := j.stats[o.tensor]
+		s.lo, s.hi = bounds(s.channels)
+	}
+	return err
 }
 
 // sampleStats is what one sample says of every observation.

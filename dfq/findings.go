@@ -320,7 +320,7 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 			widened = append(widened, o)
 		}
 	}
-	if len(dead) > 0 {
+	if wasFilter := spec(j.source.Graphs[0].Ops[j.index[op]]).filter != nil; len(dead) > 0 && wasFilter { // else there is none to prune
 		j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen",
 			len(dead), lay.channels, few(dead)).Channels = dead
 	}

@@ -34,6 +34,7 @@ func TestTargetKeepsRules(t *testing.T) {
 		{"shape of RESHAPE", "exynos", "missing operand", Chain(Input(1, 1, 4), bareReshape)},
 		{"SQUEEZE", "exynos", "operator", Chain(Input(1, 1, 4), squeezed)},
 		{"SQUEEZE", "hexagon-htp", "operator", Chain(Input(1, 1, 4), squeezed)},
+		{"PRELU", "exynos", "operator", Chain(Input(1, 8, 8, 3), Conv(8, 3), mixedPrelu(8), Conv(4, 1))},
 		{"SQUEEZE of any batch", "mediatek", "operator", anyBatch(Chain(Input(1, 1, 4), squeezed))},
 	}
 	for _, test := range tests {
