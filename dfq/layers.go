@@ -192,7 +192,7 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 	sums := make([]layerSums, len(c.layers))
 	for k, l := range c.layers {
 		if n := len(want[k]); len(got[k]) != n || len(float[k]) != n || len(alone[k]) != n {
-			float[k], alone[k] = want[k], want[k] // no loss to be seen
+			float[k], alone[k] = want[k], l.times(want[k], -1) // no loss to be seen
 			sums[k].model.notFinite++             // as many as there are depends on the values: nothing to compare
 			continue
 		}
