@@ -56,6 +56,7 @@ var passes = [...]pass{
 	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
 	{name: "spare small", run: spareSmall, skip: noSpare},                               // opt-in: LOG and its like, and what is before them, stay float where 8 bits lose what they tell apart
+	{name: "spare crushed", run: spareCrushed, skip: noSpare},                           // opt-in: so does what joins boxes and scores at the end
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
 	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},                      // per-tensor weights: channels against each other, exact in float

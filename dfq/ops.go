@@ -160,7 +160,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorRSQRT:            {takes: "v>v", versions: v(2, "2.5.0"), int16: v(3, "2.15.0"), scale: free, reorder: inPlace, magnifies: []int{0}},
 	schema.BuiltinOperatorEXP:              {takes: "v>v", versions: v(2, "2.12.0"), int16: v(2, "2.12.0"), scale: free, reorder: inPlace},
 	schema.BuiltinOperatorLOG:              {takes: "v>v", versions: v(2, "2.15.0"), int16: v(2, "2.15.0"), scale: free, reorder: inPlace, magnifies: []int{0}},
-	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, reorder: inPlace, magnifies: []int{0}},
+	schema.BuiltinOperatorSQRT:             {takes: "v>v", versions: v(2, "2.21.0"), int16: v(2, "2.21.0"), scale: free, reorder: inPlace},
 	schema.BuiltinOperatorPOW:              {magnifies: []int{0}},
 	schema.BuiltinOperatorLOGISTIC:         {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: flatBeyond(-6.5, 5.5), reorder: inPlace},
 	schema.BuiltinOperatorSOFTMAX:          {takes: "v>v", versions: v(2, "1.14.0"), int16: v(3, "2.3.0"), scale: fixed(1./256, -128), saturates: belowLargest(6.5)},

@@ -77,3 +77,67 @@ func TestSpareSmall(t *testing.T) {
 		}
 	}
 }
+
+// boxesAndScores joins coordinates in pixels with scores below 1, as detectors do at their end.
+func boxesAndScores(pixels float32) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		boxes := product(b, Conv(4, 1)(b, x), b.Floats([]int{1}, pixels))
+		scores := Sequence(Conv(3, 1), Unary(schema.BuiltinOperatorLOGISTIC, nil))(b, x)
+		shape := []int{1, 8, 8, 7}
+		return Reshape(1, 64, 7)(b, b.Op("joined", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, shape, boxes, scores))
+	}
+}
+
+// scoresOnly runs a model whose answers are four coordinates and three scores, and shows these.
+func scoresOnly(m *tflite.Model) (Runner, func(), error) {
+	run, stop, err := evaluate(m)
+	return func(in [][]float32) ([][]float32, error) {
+		out, err := run(in)
+		if err != nil || len(out[0])%7 > 0 {
+			return out, err
+		}
+		var scores []float32
+		for box := range slices.Chunk(out[0], 7) {
+			scores = append(scores, box[4:]...)
+		}
+		return [][]float32{scores}, nil
+	}, stop, err
+}
+
+// What joins boxes and scores at the end stays float, with what leads to it from the last
+// filters and what follows; not where both are of one size, where filters follow, or where
+// nothing is to stay float.
+func TestSpareCrushed(t *testing.T) {
+	again := Sequence(Reshape(1, 8, 8, 7), Conv(5, 1))
+	for name, test := range map[string]struct {
+		tail   Layer
+		strict bool
+		float  []string
+		least  float64 // dB of the scores
+		finds  bool
+	}{
+		"boxes and scores":   {boxesAndScores(200), false, []string{"4 LOGISTIC", "5 CONCATENATION", "6 RESHAPE"}, 25, false},
+		"of one size":        {boxesAndScores(1), false, nil, 15, false},
+		"a filter behind":    {Sequence(boxesAndScores(200), again), false, nil, -200, true},
+		"nothing is to stay": {boxesAndScores(200), true, nil, -200, true},
+	} {
+		m := Chain(Input(1, 8, 8, 3), Conv(16, 3, ReLU), test.tail)
+		opts := Options{AllowFloat: !test.strict, Calibration: Inputs(m, 1, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+		q, r := quantize(t, m, &opts)
+		var got []string
+		for _, op := range r.Float {
+			got = append(got, fmt.Sprint(op.Index, " ", op.Name))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.float) {
+			t.Errorf("%s: %q stay float, want %q", name, got, test.float)
+		}
+		if sqnr := sqnrOf(t, m, q, scoresOnly, opts.Calibration); sqnr < test.least {
+			t.Errorf("%s: %.1f dB", name, sqnr)
+		}
+		found := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Name == crushedInput.name })
+		if found != test.finds {
+			t.Errorf("%s: found a crushed input: %t", name, found)
+		}
+	}
+}
