@@ -33,6 +33,7 @@ func proveFloat(j *job) error {
 	if _, err := floatConstants(source.Graphs[0]); err != nil {
 		return err
 	}
+	explicitBiases(source.Graphs[0]) // the interpreter runs no convolution without
 	n := min(len(j.samples), provingSamples)
 	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
 	for side, m := range []*tflite.Model{source, withOutputs(j.model, after)} {

@@ -591,6 +591,19 @@ func TestProofBesideIntegers(t *testing.T) {
 	}
 }
 
+// A filter without bias, which the interpreter does not run, is no reason to fail.
+func TestProofWithoutBiases(t *testing.T) {
+	if interpreter == nil {
+		t.Skip("needs the interpreter: build with -tags tflite")
+	}
+	o := stated()
+	o.Interpreter = interpreter
+	m := Chain(Input(1, 8, 8, 3), Conv(4, 3, NoBias, ReLU), Depthwise(3, NoBias, ReLU), Conv(4, 1, NoBias))
+	if _, r := quantize(t, m, o); len(r.FloatSQNR) != 1 || r.FloatSQNR[0] < 100 {
+		t.Errorf("float SQNR %v", r.FloatSQNR)
+	}
+}
+
 // Where finite inputs lead beyond what is finite, they are told of as given ones.
 func TestCalibrationThatIsTooLarge(t *testing.T) {
 	m := small()

@@ -18,6 +18,9 @@ import (
 func assignRanges(j *job) error {
 	int8Ops := j.int8Ops()
 	own, apart := j.ownRanges(int8Ops), map[*tflite.Tensor]bool{}
+	if len(j.room) > 0 {
+		j.giveRoom(own, j.groupScales(int8Ops, own, apart))
+	}
 	g := j.groupScales(int8Ops, own, apart)
 	for j.keepApart(g, int8Ops, apart) {
 		g = j.groupScales(int8Ops, own, apart)
@@ -142,6 +145,23 @@ func (j *job) ownRanges(int8Ops []*tflite.Op) map[*tflite.Tensor]chosenRange {
 	return own
 }
 
+// giveRoom widens ranges by the room that all tensors of a group have: the step that it
+// takes from one it takes from all of them.
+func (j *job) giveRoom(own map[*tflite.Tensor]chosenRange, g *groups) {
+	least := map[*tflite.Tensor]float64{} // by root
+	for t, room := range j.room {
+		if least[g.sets.root(t)] == 0 || room < least[g.sets.root(t)] {
+			least[g.sets.root(t)] = room
+		}
+	}
+	for t := range j.room {
+		if r, ok := own[t]; ok && least[g.sets.root(t)] > 1 {
+			room := least[g.sets.root(t)]
+			own[t] = chosenRange{Range{room * r.Lo, room * r.Hi}, r.rule + ", with room"}
+		}
+	}
+}
+
 // cutBounds ends the range of a constant that MINIMUM or MAXIMUM bound another operand by
 // where that operand's does: a bound further off bounds nothing, and may be the largest
 // of all numbers.
@@ -182,16 +202,12 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 		// get room beyond what they reach.
 		below, above := roomBelow, roomAbove
 		if len(j.opts.Calibration) > 0 {
-			below, above = 1, 1
+			below, above = roomGiven, roomGiven
 		}
 		lo, hi := s.usual()
 		return chosenRange{Range{below * lo, above * hi}, "answer: what is usual, with room"}
 	}
-	r := j.opts.Ranges.choose(s)
-	if room := j.room[t]; room > 1 {
-		return chosenRange{Range{room * r.Lo, room * r.Hi}, r.rule + ", with room"}
-	}
-	return r
+	return j.opts.Ranges.choose(s)
 }
 
 // constantRange holds the values of a constant, and 0.
@@ -210,6 +226,11 @@ const (
 	roomAbove = 2.0
 	roomBelow = 1.4
 )
+
+// roomGiven is the room for answers beyond what given inputs reach: a hundred photographs
+// do not show the largest answers either. On the shared models it costs 0.1 dB where
+// nothing goes beyond, 1 to 2 dB of 45 for digits, and gains 4 to 5 dB where something does.
+const roomGiven = 1.3
 
 // roomInt16 widens every range of int16 activations, where clipping costs more than
 // a larger step. Measured on photographs, none costs mobilenet_v1 19 dB and

@@ -228,7 +228,7 @@ func TestSmallOperandsKeepTheirScale(t *testing.T) {
 }
 
 // Answers have room beyond what made-up inputs reach, above more than below, and
-// none beyond what real ones do.
+// some beyond what a few real ones do.
 func TestAnswerRoom(t *testing.T) {
 	m := Chain(Input(1, 16, 16, 3), Conv(4, 3))
 	real := stated()
@@ -236,7 +236,7 @@ func TestAnswerRoom(t *testing.T) {
 	for _, c := range []struct {
 		opts         *Options
 		below, above float64
-	}{{stated(), 1.4, 2}, {real, 1, 1}} {
+	}{{stated(), 1.4, 2}, {real, 1.3, 1.3}} {
 		j := jobAfter(t, m, c.opts, "assign ranges")
 		x := j.graph.Outputs[0]
 		seenLo, seenHi := j.stats[x].usual()

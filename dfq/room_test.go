@@ -219,3 +219,46 @@ func TestHarmSamples(t *testing.T) {
 		}
 	}
 }
+
+// Where tensors share a scale, what widens it for one widens it for all: none gets more
+// room than the one of them with the least.
+func TestRoomOfASharedScale(t *testing.T) {
+	b := New(1)
+	x := Conv(8, 3, ReLU)(b, b.Input(1, 16, 16, 3))
+	small, large := Conv(4, 1, ReLU)(b, x), Sequence(Conv(4, 3, ReLU), Scale(8))(b, x)
+	m := b.Model(Sequence(Concat(func(*Builder, *tflite.Tensor) *tflite.Tensor { return small }, func(*Builder, *tflite.Tensor) *tflite.Tensor { return large }), Conv(2, 1))(b, x))
+	ranges := func(roomOfLarge float64) (conv, concat Range) {
+		j := jobAfter(t, m, stated(), "measure room")
+		clear(j.room)
+		for _, tensor := range j.graph.Tensors() {
+			switch tensor.Name {
+			case small.Name:
+				j.room[tensor] = 1.1
+			case large.Name:
+				j.room[tensor] = roomOfLarge
+			case x.Name:
+				j.room[tensor] = 1.5
+			}
+		}
+		if err := assignRanges(j); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range j.report.Tensors {
+			switch r.Name {
+			case x.Name:
+				conv = r.Range
+			case "concat":
+				concat = r.Range
+			}
+		}
+		return conv, concat
+	}
+	alone, least := ranges(1.1)
+	again, both := ranges(1.5)
+	if both != least {
+		t.Errorf("the joined tensor's range is %v, with a room of 1.1 for both of its inputs %v", both, least)
+	}
+	if alone != again || alone.Hi <= 0 {
+		t.Errorf("a tensor of its own scale has the range %v, then %v", alone, again)
+	}
+}

@@ -318,14 +318,15 @@ func TestRangesEndWhereReadersSaturate(t *testing.T) {
 
 // The kernels do with such ranges what the table says of them: over inputs that reach
 // ten times as far as they look, answers stay as exact as int8 allows. Ranges of all
-// inputs would leave LOGISTIC 36.5 dB, TANH 31.1, SOFTMAX 33.5 and HARD_SWISH 38.7.
+// inputs would leave LOGISTIC 36.5 dB, TANH 31.1, SOFTMAX 33.5 and HARD_SWISH, which has room as
+// an answer, 37.0.
 func TestKernelsAtSaturatedRanges(t *testing.T) {
 	if interpreter == nil {
 		t.Skip("needs the interpreter: build with -tags tflite")
 	}
 	for code, least := range map[schema.BuiltinOperator]float64{
 		schema.BuiltinOperatorLOGISTIC: 40, schema.BuiltinOperatorTANH: 36, schema.BuiltinOperatorSOFTMAX: 35,
-		schema.BuiltinOperatorHARD_SWISH: 40, schema.BuiltinOperatorRELU6: 40, schema.BuiltinOperatorRELU_N1_TO_1: 35,
+		schema.BuiltinOperatorHARD_SWISH: 39.5, schema.BuiltinOperatorRELU6: 40, schema.BuiltinOperatorRELU_N1_TO_1: 35,
 	} {
 		m := Chain(Input(1, 8, 8, 4), Depthwise(1), Scale(30, 30, 30, 30), Unary(code, &schema.SoftmaxOptionsT{Beta: 1}))
 		if code != schema.BuiltinOperatorSOFTMAX {

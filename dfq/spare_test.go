@@ -117,7 +117,7 @@ func TestSpareCrushed(t *testing.T) {
 		finds  bool
 	}{
 		"boxes and scores":   {boxesAndScores(200), false, []string{"4 LOGISTIC", "5 CONCATENATION", "6 RESHAPE"}, 25, false},
-		"of one size":        {boxesAndScores(1), false, nil, 15, false},
+		"of one size":        {boxesAndScores(0.2), false, nil, 15, false},
 		"a filter behind":    {Sequence(boxesAndScores(200), again), false, nil, -200, true},
 		"nothing is to stay": {boxesAndScores(200), true, nil, -200, true},
 	} {
