@@ -50,7 +50,7 @@ var (
 	fedBack = findingKind{"fed-back-input", true,
 		"if that output is given back as this input, as states are, state a range that holds it (--input-range), and give back real values (--io float32) where the two scales differ"}
 	crushedInput = findingKind{"crushed-input", true,
-		"cut the op off and make its inputs outputs of the model, or scale them to like ranges before and back behind it"}
+		"allow what follows the last filters to stay float (--allow-float), cut the op off and make its inputs outputs of the model, or scale them to like ranges before and back behind it"}
 	saturation = findingKind{"saturation", true,
 		"convert with real data (--calibrate)"}
 	sumOverflow = findingKind{"accumulator-overflow", true,

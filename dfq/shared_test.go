@@ -50,7 +50,10 @@ var sharedCases = []sharedCase{
 	{name: "ulfd_rfb_320", input: Range{-127. / 128, 1}},
 	{name: "vww96_20blk_791k_float", input: unit},
 	{name: "vww96_float", input: unit},
-	{name: "yolox_nano_with_post_float32", input: pixels, float: map[string]int{"EXP": 1, "SQRT": 1, "NON_MAX_SUPPRESSION_V4": 16, "CAST": 2}},
+	{name: "yolox_nano_with_post_float32", input: pixels, float: map[string]int{"EXP": 1, "SQRT": 1, "NON_MAX_SUPPRESSION_V4": 16, "CAST": 2,
+		// and what leads there from the last filters, where boxes and scores share a tensor
+		"LOGISTIC": 6, "CONCATENATION": 7, "TRANSPOSE": 5, "RESHAPE": 25, "STRIDED_SLICE": 27, "ADD": 5, "SUB": 4, "MUL": 7,
+		"BROADCAST_TO": 1, "SCATTER_ND": 4, "GATHER_ND": 2}},
 }
 
 // custom reports whether a model has an op that the interpreter cannot run.
