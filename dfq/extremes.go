@@ -29,8 +29,8 @@ func (e *extremes) apply(n int, f func(c int, x float64) float64) {
 // usual is the range of a tensor over all samples but outliers: a made-up input
 // now and then drives a network where no real one does, and its extremes, many
 // times those of all others, would cost every other value its precision. A real
-// input may be one as well. With few samples, or few positions in each, it is the
-// range of all.
+// input may be one as well. With few samples it is the range of all, and with few
+// positions in each nearly so: see farthestOfFew.
 func (s *tensorStats) usual() (lo, hi float64) {
 	if s.kept != nil {
 		return s.kept.Lo, s.kept.Hi
@@ -39,15 +39,19 @@ func (s *tensorStats) usual() (lo, hi float64) {
 	if n == 0 || len(s.seen.lows) < fewSamples*n {
 		return s.lo, s.hi
 	}
-	if samples := float64(len(s.seen.lows) / n); s.channels[0].n < fewPositions*samples {
-		return s.lo, s.hi // one sample shows few values: its extremes are what it is, not what is rare in it
+	largest, samples := largestUsual, len(s.seen.lows)/n
+	if s.channels[0].n < float64(fewPositions*samples) {
+		if samples < oneIn {
+			return s.lo, s.hi
+		}
+		largest = farthestOfFew
 	}
 	var lows, highs []float64
 	for i := 0; i < len(s.seen.lows); i += n {
 		lows = append(lows, -float64(slices.Min(s.seen.lows[i:i+n])))
 		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
 	}
-	return -largestUsual(lows), largestUsual(highs)
+	return -largest(lows), largest(highs)
 }
 
 // fewSamples are too few to tell an outlier.
@@ -65,6 +69,27 @@ func largestUsual(v []float64) float64 {
 	if lower > 0 {
 		fence = math.Max(fence, upper*upper/lower)
 	}
+	return largestWithin(v, fence)
+}
+
+// farthestOfFew is largestUsual for a tensor of few positions. What a sample has there
+// are means or answers, and its extremes are what it is, not what is rare in it. So one
+// sample in a hundred is left out at most, where it goes half as far again as all others:
+// of many made-up inputs the farthest would say by itself how wide the range is. It
+// sorts v.
+func farthestOfFew(v []float64) float64 {
+	slices.Sort(v)
+	others := v[len(v)-1-len(v)/oneIn]
+	if others <= 0 {
+		return v[len(v)-1]
+	}
+	return largestWithin(v, 1.5*others)
+}
+
+const oneIn = 100
+
+// largestWithin is the largest of v, which is sorted, up to the fence.
+func largestWithin(v []float64, fence float64) float64 {
 	largest := math.Inf(-1)
 	for _, x := range v {
 		if x <= fence {

@@ -126,6 +126,11 @@ func TestUsual(t *testing.T) {
 			t.Errorf("%g: too little is known to call 200 an outlier", hi)
 		}
 	}
+	for samples, want := range map[int]float64{64: 200, 256: 5} {
+		if _, hi := stats(samples, 4, 200).usual(); hi > want || hi < 2 {
+			t.Errorf("%g with one sample of %d and 4 positions at 200, want %g at most", hi, samples, want)
+		}
+	}
 	scaled := stats(64, 100, 200)
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
 	if _, hi := scaled.usual(); hi < 4 || hi > 10 {
@@ -148,6 +153,32 @@ func TestLargestUsual(t *testing.T) {
 		if got := largestUsual(slices.Clone(c.seen)); got != c.want {
 			t.Errorf("%v: %g, want %g: %s", c.seen, got, c.want, c.why)
 		}
+	}
+}
+
+// Of a hundred samples the farthest is left out if it goes half as far again as all others.
+func TestFarthestOfFew(t *testing.T) {
+	for _, c := range []struct {
+		others, farthest float64
+		samples          int
+		want             float64
+		why              string
+	}{
+		{4, 6.1, 100, 4, "more than half as far again"},
+		{4, 5.9, 100, 5.9, "less than half as far again"},
+		{4, 6.1, 99, 6.1, "too few samples"},
+		{-4, -1, 100, -1, "all answers are below 0"},
+		{0, 3, 100, 3, "what is 0 nearly always has no size to compare"},
+	} {
+		v := slices.Repeat([]float64{c.others}, c.samples)
+		v[7] = c.farthest
+		if got := farthestOfFew(v); got != c.want {
+			t.Errorf("%d samples of %g but one of %g: %g, want %g: %s", c.samples, c.others, c.farthest, got, c.want, c.why)
+		}
+	}
+	four := slices.Concat(slices.Repeat([]float64{4}, 299), []float64{20, 20, 20, 20})
+	if got := farthestOfFew(four); got != 20 {
+		t.Errorf("four samples of 303 at 20, all others at 4: %g, since three at most are left out", got)
 	}
 }
 
