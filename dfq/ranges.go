@@ -228,8 +228,8 @@ const (
 )
 
 // roomGiven is the room for answers beyond what given inputs reach: a hundred photographs
-// do not show the largest answers either. On the shared models it costs 0.1 dB where
-// nothing goes beyond, 1 to 2 dB of 45 for digits, and gains 4 to 5 dB where something does.
+// do not show the largest answers either. From 1 to 1.3, the table's "calibrated" moves by 0.4 dB
+// at most, but iris_landmark's second output from 28.3 to 32.2 and 29.1 to 34.1.
 const roomGiven = 1.3
 
 // roomInt16 widens every range of int16 activations, where clipping costs more than
