@@ -193,7 +193,7 @@ func (c *layerComparison) compare(run []Runner, inputs [][]float32, keep *effect
 	for k, l := range c.layers {
 		if n := len(want[k]); len(got[k]) != n || len(float[k]) != n || len(alone[k]) != n {
 			float[k], alone[k] = want[k], l.times(want[k], -1) // no loss to be seen
-			sums[k].model.notFinite++             // as many as there are depends on the values: nothing to compare
+			sums[k].model.notFinite++                          // as many as there are depends on the values: nothing to compare
 			continue
 		}
 		whole, part := l.times(want[k], 0), l.times(float[k], 0)
