@@ -57,7 +57,7 @@ func TestSoundsThroughTheLibrarysOperators(t *testing.T) {
 		t.Errorf("without an interpreter %d ops of %d stay float", len(r.Float), len(m.Graphs[0].Ops))
 	}
 	m.Graphs[0].Ops[1].Custom = "MyMfcc"
-	q, r = quantize(t, m, &Options{AllowFloat: true, Interpreter: interpreter})
+	_, r = quantize(t, m, &Options{AllowFloat: true, Interpreter: interpreter})
 	if len(r.Float) != len(m.Graphs[0].Ops) {
 		t.Errorf("behind an unknown operator %d ops of %d stay float", len(r.Float), len(m.Graphs[0].Ops))
 	}
