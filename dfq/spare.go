@@ -15,11 +15,33 @@ import (
 // the op is hardly another if it goes on from rounded values. Where that is not near, all
 // stays as it was, and a finding says what is lost.
 func spareSmall(j *job) error {
+	var magnify []*tflite.Op
+	var around []*tflite.Tensor
 	for _, op := range j.graph.Ops {
-		if len(spec(op).magnifies) == 0 || len(op.Outputs) == 0 || j.unseen[op.Outputs[0]] != "" || j.readsUnseen(op) != "" {
-			continue
+		if len(spec(op).magnifies) > 0 && len(op.Outputs) > 0 && j.unseen[op.Outputs[0]] == "" && j.readsUnseen(op) == "" {
+			magnify = append(magnify, op)
+			around = append(around, op.Outputs[0])
+			for _, t := range op.Inputs {
+				if real(t) && !t.Constant() && !slices.Contains(j.graph.Inputs, t) {
+					around = append(around, t)
+				}
+			}
 		}
-		spared, err := j.neededInFloat(op)
+	}
+	values := 1
+	for _, t := range around {
+		values += t.Len()
+	}
+	n := min(sparedSamples, len(j.samples), harmValues/values)
+	if n == 0 {
+		return nil
+	}
+	exact, err := j.exactValues(sampleValues{n: n}, around) // all at once: most are rounded well enough, and nothing else is run for them
+	if err != nil {
+		return err
+	}
+	for _, op := range magnify {
+		spared, err := j.neededInFloat(op, exact)
 		if err != nil {
 			return err
 		}
@@ -40,12 +62,12 @@ const (
 
 // neededInFloat are op and the ops before it that have to stay float for it; nil: none
 // need to, or too many.
-func (j *job) neededInFloat(op *tflite.Op) (map[*tflite.Op]bool, error) {
+func (j *job) neededInFloat(op *tflite.Op, exact sampleValues) (map[*tflite.Op]bool, error) {
 	producers := j.graph.Producers()
 	inside, filters := map[*tflite.Op]bool{op: true}, 0
 	for more := false; ; more = true {
 		cut := j.readFromOutside(inside, producers)
-		sqnr, err := j.roundedBefore(op, cut)
+		sqnr, err := j.roundedBefore(op, cut, exact)
 		switch {
 		case err != nil:
 			return nil, err
@@ -92,34 +114,55 @@ func (j *job) readFromOutside(inside map[*tflite.Op]bool, producers map[*tflite.
 	return cut
 }
 
+// sampleValues are the float graph's values of some tensors in n samples.
+type sampleValues struct {
+	n  int
+	of map[*tflite.Tensor][][]float32
+}
+
+// exactValues are values of the given tensors; those that are known are not run for again.
+func (j *job) exactValues(known sampleValues, tensors []*tflite.Tensor) (sampleValues, error) {
+	values := sampleValues{known.n, map[*tflite.Tensor][][]float32{}}
+	var run []*tflite.Tensor
+	for _, t := range tensors {
+		if values.of[t] = known.of[t]; values.of[t] == nil && !slices.Contains(run, t) {
+			run = append(run, t)
+		}
+	}
+	if len(run) == 0 {
+		return values, nil
+	}
+	return values, inTurn(j.opts, withOutputs(j.model, run), values.n, j.sample, func(_ int, outputs [][]float32) {
+		for k, t := range run {
+			values.of[t] = append(values.of[t], slices.Clone(outputs[k]))
+		}
+	})
+}
+
 // roundedBefore is the SQNR of op's output if the float graph goes on from the given
 // tensors, rounded to their steps.
-func (j *job) roundedBefore(op *tflite.Op, cut []*tflite.Tensor) (float64, error) {
+func (j *job) roundedBefore(op *tflite.Op, cut []*tflite.Tensor, known sampleValues) (float64, error) {
 	if len(cut) == 0 {
 		return equalSQNR, nil
 	}
-	n := min(sparedSamples, len(j.samples))
-	m := withOutputs(j.model, slices.Concat(cut, op.Outputs[:1]))
-	exact := make([][][]float32, n)
-	if err := inTurn(j.opts, m, n, j.sample, func(i int, values [][]float32) {
-		for _, v := range values {
-			exact[i] = append(exact[i], slices.Clone(v))
-		}
-	}); err != nil {
+	all := slices.Concat(cut, op.Outputs[:1])
+	exact, err := j.exactValues(known, all)
+	if err != nil {
 		return 0, err
 	}
+	want, m := exact.of[op.Outputs[0]], withOutputs(j.model, all)
 	rest, read := behind(m, len(cut)-1, len(cut))
 	given := func(i int) [][]float32 {
 		inputs := slices.Clone(j.sample(i))
 		for _, k := range read {
-			inputs = append(inputs, inSteps(j.usualStep(cut[k]), exact[i][k]))
+			inputs = append(inputs, inSteps(j.usualStep(cut[k]), exact.of[cut[k]][i]))
 		}
 		return inputs
 	}
 	var s errorSums
-	err := inTurn(j.opts, rest, n, given, func(i int, got [][]float32) {
-		if want := exact[i][len(cut)]; len(got[0]) == len(want) { // else rounding makes many or few of it
-			s.add(want, got[0], 1)
+	err = inTurn(j.opts, rest, exact.n, given, func(i int, got [][]float32) {
+		if len(got[0]) == len(want[i]) { // else rounding makes many or few of it
+			s.add(want[i], got[0], 1)
 		}
 	})
 	return s.diff("").SQNR, err
