@@ -84,7 +84,7 @@ func TestAllFloat(t *testing.T) {
 		layer Layer
 		warns bool
 	}{"all": {Sequence(cos, cos), true}, "all but one": {Sequence(Conv(4, 1), cos), false}} {
-		j := jobAfter(t, Chain(Input(1, 8, 8, 3), test.layer), &Options{AllowFloat: true}, "check support")
+		j := jobAfter(t, Chain(Input(1, 8, 8, 3), test.layer), &Options{AllowFloat: true}, "assign ranges")
 		if warned := slices.ContainsFunc(j.report.Warnings, func(s string) bool { return strings.Contains(s, "all ops stay float") }); warned != test.warns {
 			t.Errorf("%s: warnings %q", name, j.report.Warnings)
 		}

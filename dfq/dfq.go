@@ -35,6 +35,7 @@ func plainOr16(o *Options) bool  { return o.NoEqualize || o.Activations == Int16
 func noFill(o *Options) bool     { return plainOr16(o) || o.PerTensor }
 func noTarget(o *Options) bool   { return o.Target == "" }
 func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
+func noFloat(o *Options) bool    { return !o.AllowFloat }
 func noSpare(o *Options) bool    { return !o.AllowFloat || o.Activations == Int16 }
 func noAbsorb(o *Options) bool   { return !o.Absorb }
 func noCorrect(o *Options) bool  { return o.NoCorrect }
@@ -55,7 +56,7 @@ var passes = [...]pass{
 	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                             // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
-	{name: "spare small", run: spareSmall, skip: noSpare},                               // opt-in: LOG and its like, and what is before them, stay float where 8 bits lose what they tell apart
+	{name: "spare small", run: spareSmall, skip: noFloat},                               // opt-in: LOG and its like, and what is before them, stay float where 8 bits lose what they tell apart
 	{name: "spare crushed", run: spareCrushed, skip: noSpare},                           // opt-in: so does what joins boxes and scores at the end
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
 	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled

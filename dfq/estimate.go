@@ -129,6 +129,7 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 	pointwise := pointwiseInputs(j.graph)
 	for _, o := range observed {
 		j.stats[o.tensor] = newTensorStats(channelCount(o.value), o.splits())
+		j.stats[o.tensor].given = len(j.opts.Calibration) > 0
 	}
 	inOrder := ordered[sampleStats](func(s sampleStats) {
 		for k, o := range observed {

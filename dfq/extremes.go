@@ -30,7 +30,8 @@ func (e *extremes) apply(n int, f func(c int, x float64) float64) {
 // now and then drives a network where no real one does, and its extremes, many
 // times those of all others, would cost every other value its precision. A real
 // input may be one as well. With few samples it is the range of all, and with few
-// positions in each nearly so: see farthestOfFew.
+// positions in each nearly so: see farthestOfFew; of given samples, which may show rarely
+// what the network looks for, it is the range of all there.
 func (s *tensorStats) usual() (lo, hi float64) {
 	if s.kept != nil {
 		return s.kept.Lo, s.kept.Hi
@@ -41,7 +42,7 @@ func (s *tensorStats) usual() (lo, hi float64) {
 	}
 	largest, samples := largestUsual, len(s.seen.lows)/n
 	if s.channels[0].n < float64(fewPositions*samples) {
-		if samples < oneIn {
+		if samples < oneIn || s.given {
 			return s.lo, s.hi
 		}
 		largest = farthestOfFew
@@ -101,6 +102,9 @@ func largestWithin(v []float64, fence float64) float64 {
 
 // usualStep is that of an activation's usual range.
 func (j *job) usualStep(t *tflite.Tensor) float64 {
-	p := affine.Int8.Params(j.stats[t].usual())
-	return float64(p.Scale)
+	s := j.stats[t]
+	if j.grid() == affine.Int16 {
+		return float64(affine.Int16.Params(roomInt16*s.lo, roomInt16*s.hi).Scale)
+	}
+	return float64(affine.Int8.Params(s.usual()).Scale)
 }

@@ -44,11 +44,11 @@ func partPrelus(j *job) error {
 	return j.observe(made, j.input)
 }
 
-// slopedByChannel reports whether a PRELU of an image has one constant slope per channel.
+// slopedByChannel reports whether a PRELU of an image has one constant slope per channel, or
+// one for all.
 func slopedByChannel(op *tflite.Op) bool {
 	x, slopes := op.Inputs[0], op.Inputs[1]
-	n := channelCount(x)
-	return len(x.Shape) == 4 && slopes.Constant() && slopes.Len() == n && slopes.Shape[len(slopes.Shape)-1] == n
+	return len(x.Shape) == 4 && perChannel(slopes, x)
 }
 
 // preluHalves are the ops of which the last makes the output of a PRELU, and the tensors
@@ -64,8 +64,9 @@ func preluHalves(op *tflite.Op) (ops []*tflite.Op, between []*tflite.Tensor) {
 	zero := &tflite.Tensor{Name: y.Name + "_zero"}
 	zero.SetFloats([]float32{0})
 	line := &channelLine{x: below, shift: make([]float64, channelCount(x))}
-	for _, slope := range op.Inputs[1].Floats() {
-		line.scale = append(line.scale, float64(slope))
+	slopes := op.Inputs[1].Floats()
+	for c := range line.shift {
+		line.scale = append(line.scale, float64(slopes[c%len(slopes)]))
 	}
 	slope := &tflite.Op{Outputs: []*tflite.Tensor{sloped}}
 	becomeDepthwise(slope, line)

@@ -48,6 +48,16 @@ func TestPreluInHalves(t *testing.T) {
 			t.Errorf("per tensor %t: %v", perTensor, r.Findings[i])
 		}
 	}
+	for _, shape := range [][]int{{1}, {1, 1, 1}, {}} { // one slope for all
+		b := New(1)
+		x := Conv(8, 3)(b, b.Input(1, 8, 8, 3))
+		m := b.Model(b.Op("prelu", schema.BuiltinOperatorPRELU, nil, x.Shape, x, b.Floats(shape, 0.25)))
+		opts := Options{Target: "exynos", Calibration: Inputs(m, 1, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+		q, _ := quantize(t, m, &opts)
+		if sqnr := sqnrOf(t, m, q, evaluate, opts.Calibration); count(q, schema.BuiltinOperatorPRELU) > 0 || sqnr < 25 {
+			t.Errorf("slope of shape %v: %d PRELU, %.1f dB", shape, count(q, schema.BuiltinOperatorPRELU), sqnr)
+		}
+	}
 	b := New(1)
 	x := Conv(4, 3)(b, b.Input(1, 8, 8, 3))
 	m := b.Model(b.Op("prelu", schema.BuiltinOperatorPRELU, nil, x.Shape, x, b.Random(0.3, 0.6, 8, 8, 4)))

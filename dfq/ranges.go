@@ -17,6 +17,9 @@ import (
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
 	int8Ops := j.int8Ops()
+	if len(int8Ops) == 0 {
+		j.report.warn("all ops stay float: nothing is INT8 in the result")
+	}
 	own, apart := j.ownRanges(int8Ops), map[*tflite.Tensor]bool{}
 	if len(j.room) > 0 {
 		j.giveRoom(own, j.groupScales(int8Ops, own, apart))

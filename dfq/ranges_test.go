@@ -131,6 +131,11 @@ func TestUsual(t *testing.T) {
 			t.Errorf("%g with one sample of %d and 4 positions at 200, want %g at most", hi, samples, want)
 		}
 	}
+	given := stats(256, 4, 200)
+	given.given = true
+	if _, hi := given.usual(); hi != 200 {
+		t.Errorf("%g, though a given sample has 200", hi)
+	}
 	scaled := stats(64, 100, 200)
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
 	if _, hi := scaled.usual(); hi < 4 || hi > 10 {

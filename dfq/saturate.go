@@ -32,8 +32,11 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 				continue
 			}
 			r := everything
-			if rule := spec(op).saturates; rule != nil && j.float[op] == "" {
+			if rule := spec(op).saturates; rule != nil && misfit(op) == "" {
 				r = rule(s, op, k)
+				if j.float[op] != "" { // in float it tells more apart than in steps
+					r = Range{2 * r.Lo, 2 * r.Hi}
+				}
 			}
 			s.of[t] = union(s.of, t, r)
 		}

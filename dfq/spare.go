@@ -40,15 +40,25 @@ func spareSmall(j *job) error {
 	if err != nil {
 		return err
 	}
+	spared, filters := map[*tflite.Op]string{}, 0
 	for _, op := range magnify {
-		spared, err := j.neededInFloat(op, exact)
+		needed, err := j.neededInFloat(op, exact)
 		if err != nil {
 			return err
 		}
-		for _, o := range j.graph.Ops {
-			if spared[o] && j.float[o] == "" {
-				j.keepFloat(o, fmt.Sprintf("%s %q tells small values apart that it would make equal", opName(op), op.Outputs[0].Name))
+		for o := range needed {
+			if spared[o] == "" && spec(o).filter != nil {
+				filters++
 			}
+			spared[o] = fmt.Sprintf("%s %q tells small values apart that it would make equal", opName(op), op.Outputs[0].Name)
+		}
+	}
+	if filters > mostSpared {
+		return nil
+	}
+	for _, op := range j.graph.Ops {
+		if spared[op] != "" && j.float[op] == "" {
+			j.keepFloat(op, spared[op])
 		}
 	}
 	return nil
@@ -56,7 +66,7 @@ func spareSmall(j *job) error {
 
 const (
 	enoughSmall   = 25 // dB, of what such an op makes of rounded values; of networks at hand LOG of powers has 17 and less, all else 33 and more
-	mostSpared    = 4  // filters that stay float for one op
+	mostSpared    = 4  // filters of a graph that stay float: the front of it, and not most of it
 	sparedSamples = 4
 )
 
@@ -186,7 +196,7 @@ func spareCrushed(j *job) error {
 				continue
 			}
 			for _, t := range op.Inputs {
-				if p := producers[t]; tail[p] && !apart[p] {
+				if p := producers[t]; tail[p] && !apart[p] && j.makesReal(op) {
 					apart[p], changed = true, true
 				}
 			}
@@ -207,6 +217,12 @@ func spareCrushed(j *job) error {
 	return nil
 }
 
+// makesReal reports whether op makes real values that are known, unlike what chooses among
+// boxes by their scores at the end: it reads each at a scale of its own.
+func (j *job) makesReal(op *tflite.Op) bool {
+	return slices.ContainsFunc(op.Outputs, func(t *tflite.Tensor) bool { return real(t) && j.unseen[t] == "" })
+}
+
 // behindFilters are the ops on real values that no filter or product of matrices follows.
 func (j *job) behindFilters() map[*tflite.Op]bool {
 	before := map[*tflite.Tensor]bool{} // a filter
@@ -222,10 +238,11 @@ func (j *job) behindFilters() map[*tflite.Op]bool {
 	return tail
 }
 
-// crushes reports whether an op demands one scale that leaves one of its operands with few
-// steps.
+// crushes reports whether an op demands one scale that leaves one of those that it joins with
+// few steps. What is part of one tensor had no more before.
 func (j *job) crushes(op *tflite.Op) bool {
-	if j.scaleRule(op).kind != sameScale {
+	inputs := slices.DeleteFunc(realOperands(op), func(t *tflite.Tensor) bool { return j.stats[t] == nil || slices.Contains(op.Outputs, t) })
+	if j.scaleRule(op).kind != sameScale || len(inputs) < 2 {
 		return false
 	}
 	step := 0.0
@@ -234,8 +251,8 @@ func (j *job) crushes(op *tflite.Op) bool {
 			step = max(step, j.usualStep(t))
 		}
 	}
-	return slices.ContainsFunc(realOperands(op), func(t *tflite.Tensor) bool {
+	return slices.ContainsFunc(inputs, func(t *tflite.Tensor) bool {
 		s := j.stats[t]
-		return s != nil && s.hi > s.lo && s.hi-s.lo < fewSteps*step
+		return s.hi > s.lo && s.hi-s.lo < fewSteps*step
 	})
 }

@@ -42,20 +42,25 @@ func spectrum(offset float32, filters int) Layer {
 // where nothing is to stay float, all is as ever.
 func TestSpareSmall(t *testing.T) {
 	for name, test := range map[string]struct {
-		front  Layer
-		strict bool
-		float  []string
-		least  float64 // dB
-		finds  bool
+		front    Layer
+		strict   bool
+		float    []string
+		least    float64 // dB
+		finds    bool
+		in16Bits bool
 	}{
-		"powers":           {spectrum(1e-9, 0), false, []string{"0 FULLY_CONNECTED", "1 MUL", "2 ADD", "3 LOG"}, 30, false},
-		"through a filter": {spectrum(1e-9, 1), false, []string{"0 FULLY_CONNECTED", "1 FULLY_CONNECTED", "2 MUL", "3 ADD", "4 LOG"}, 30, false},
-		"few decades":      {spectrum(10, 0), false, []string{"3 LOG"}, 25, false},
-		"through many":     {spectrum(1e-9, mostSpared), false, []string{"7 LOG"}, -200, true},
-		"strict":           {spectrum(1e-9, 0), true, nil, -200, true},
+		"powers":           {spectrum(1e-9, 0), false, []string{"0 FULLY_CONNECTED", "1 MUL", "2 ADD", "3 LOG"}, 30, false, false},
+		"through a filter": {spectrum(1e-9, 1), false, []string{"0 FULLY_CONNECTED", "1 FULLY_CONNECTED", "2 MUL", "3 ADD", "4 LOG"}, 30, false, false},
+		"in 16 bits":       {spectrum(1e-16, 0), false, []string{"0 FULLY_CONNECTED", "1 MUL", "2 ADD", "3 LOG"}, 30, false, true},
+		"few decades":      {spectrum(10, 0), false, []string{"3 LOG"}, 25, false, false},
+		"through many":     {spectrum(1e-9, mostSpared), false, []string{"7 LOG"}, -200, true, false},
+		"strict":           {spectrum(1e-9, 0), true, nil, -200, true, false},
 	} {
 		m := Chain(Input(8, 64), test.front, Dense(12, ReLU), Dense(4))
 		opts := Options{AllowFloat: !test.strict, Calibration: Inputs(m, 1, 8, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+		if test.in16Bits {
+			opts.Activations = Int16
+		}
 		if test.strict {
 			opts.Target = "tflite-2.21"
 		}
@@ -88,6 +93,19 @@ func boxesAndScores(pixels float32) Layer {
 	}
 }
 
+func sliceChannels(b *Builder, x *tflite.Tensor, from, n int) *tflite.Tensor {
+	rank := len(x.Shape)
+	begin, size := make([]int, rank), slices.Clone(x.Shape)
+	begin[rank-1], size[rank-1] = from, n
+	return b.Op("part", schema.BuiltinOperatorSLICE, nil, size, x, b.Ints([]int{rank}, begin...), b.Ints([]int{rank}, size...))
+}
+
+// boxesOfScores decodes the first four of seven channels of a sigmoid to pixels, as YOLOv5 does.
+func boxesOfScores(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	boxes := product(b, sliceChannels(b, x, 0, 4), b.Floats([]int{1}, 200))
+	return b.Op("joined", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, x.Shape, boxes, sliceChannels(b, x, 4, 3))
+}
+
 // scoresOnly runs a model whose answers are four coordinates and three scores, and shows these.
 func scoresOnly(m *tflite.Model) (Runner, func(), error) {
 	run, stop, err := evaluate(m)
@@ -116,8 +134,15 @@ func TestSpareCrushed(t *testing.T) {
 		least  float64 // dB of the scores
 		finds  bool
 	}{
-		"boxes and scores":   {boxesAndScores(200), false, []string{"4 LOGISTIC", "5 CONCATENATION", "6 RESHAPE"}, 25, false},
-		"of one size":        {boxesAndScores(0.2), false, nil, 15, false},
+		"boxes and scores": {boxesAndScores(200), false, []string{"4 LOGISTIC", "5 CONCATENATION", "6 RESHAPE"}, 25, false},
+		"of one size":      {boxesAndScores(0.2), false, nil, 15, false},
+		"wide logits": {Sequence(func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			return Sequence(Conv(7, 1), Scale(600), Unary(schema.BuiltinOperatorLOGISTIC, nil))(b, x)
+		}, boxesOfScores), false, []string{"2 LOGISTIC", "3 SLICE", "4 MUL", "5 SLICE", "6 CONCATENATION"}, 25, false},
+		"parts of one tensor": {func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			y := Sequence(Conv(7, 1), Scale(200, 200, 200, 200, 1, 1, 1))(b, x)
+			return sliceChannels(b, y, 4, 3)
+		}, false, nil, -200, false},
 		"a filter behind":    {Sequence(boxesAndScores(200), again), false, nil, -200, true},
 		"nothing is to stay": {boxesAndScores(200), true, nil, -200, true},
 	} {
@@ -139,5 +164,20 @@ func TestSpareCrushed(t *testing.T) {
 		if found != test.finds {
 			t.Errorf("%s: found a crushed input: %t", name, found)
 		}
+	}
+}
+
+// What stays float stops telling values apart as well, only further out: logits that it reads
+// need no range of hundreds.
+func TestRangeBeforeFloat(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(16, 3, ReLU), Conv(7, 1), Scale(600), Unary(schema.BuiltinOperatorLOGISTIC, nil), boxesOfScores)
+	logits := m.Graphs[0].Ops[1].Outputs[0].Name
+	_, r := quantize(t, m, &Options{AllowFloat: true, Calibration: Inputs(m, 1, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}})
+	i := slices.IndexFunc(r.Tensors, func(x TensorReport) bool { return x.Name == logits })
+	if i < 0 || len(r.Float) == 0 {
+		t.Fatalf("%q has no range, or nothing stays float: what is tested?", logits)
+	}
+	if x := r.Tensors[i]; x.Seen.Hi < 100 || x.Range.Lo < -13.1 || x.Range.Hi > 11.1 || x.Range.Lo > -6.5 || x.Range.Hi < 5.5 {
+		t.Errorf("logits: %+v", x)
 	}
 }

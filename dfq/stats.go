@@ -17,6 +17,7 @@ type tensorStats struct {
 	pre      []moments // of the value before the fused activation; nil where there is none
 	early    []moments // of channels, over the first half of the samples: whether the others agree
 	seen     extremes  // of each sample
+	given    bool      // samples are real ones: none of them drives the network where no real one does
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 }
 

@@ -160,7 +160,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	said := lintOf(f.target, report.Lint)
 	if said.Errors > 0 && !f.allowCPU {
 		said.text(stderr)
-		return refusal(in.name, said, countOps(model))
+		return refusal(in.name, said, countOps(model), len(report.Float))
 	}
 	size, err := f.write(cmd.Context(), stdout, model, report)
 	if err != nil {
@@ -182,10 +182,13 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 }
 
 // refusal is the error for a result that its target will not take as a whole.
-func refusal(name string, said lintResult, ops int) error {
+func refusal(name string, said lintResult, ops, float int) error {
 	refused, _ := said.refused()
-	return hintedError{fmt.Errorf("%s: %s will not take %d of %d ops; nothing is written", name, said.Title, refused, ops),
-		"--allow-cpu writes the file all the same, and leaves these ops to the CPU"}
+	hint := "--allow-cpu writes the file all the same, and leaves these ops to the CPU"
+	if float > 0 {
+		hint += fmt.Sprintf("; %d ops stay float by --allow-float, and without it those that have an INT8 form are INT8", float)
+	}
+	return hintedError{fmt.Errorf("%s: %s will not take %d of %d ops; nothing is written", name, said.Title, refused, ops), hint}
 }
 
 // write writes the model and the record of its making, and returns the model's

@@ -252,6 +252,8 @@ func TestNearestEncoding(t *testing.T) {
 		{input(schema.TensorTypeUINT8, 2./255, 127), "centred"},
 		{input(schema.TensorTypeUINT8, 1./255, 0), "unit"},
 		{input(schema.TensorTypeINT8, 4.7/255, -14), "by channel"},
+		{input(schema.TensorTypeINT16, 1./32768, 0), "unit"}, // as far as "centred": the first
+		{input(schema.TensorTypeINT16, 2.6/32768, 0), "by channel"},
 		{&tflite.Tensor{Type: schema.TensorTypeFLOAT32}, "unit"},
 	} {
 		if got, _ := nearestEncoding(encodings, test.input); got.Name != test.want {

@@ -109,9 +109,10 @@ func (f *verifyFlags) verifyImages(input *tflite.Tensor, found []dfq.InputReport
 }
 
 // nearestEncoding is the encoding whose values fill best what an input can hold; the first
-// one, and false, for an input that is not quantized to 8 bits.
+// one, and false, for an input that is not quantized. One of 16 bits has no zero point, and
+// tells only how far its values go.
 func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) (dfq.Encoding, bool) {
-	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0}
+	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0, schema.TensorTypeINT16: math.MinInt16}
 	q, quantized := least[input.Type]
 	if !quantized || input.Quant == nil || len(input.Quant.Scale) != 1 {
 		return encodings[0], false
@@ -120,6 +121,9 @@ func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) (dfq.Encodi
 	lo := float64(step * (q - float64(input.Quant.Zero[0])))
 	hi := lo + float64(step*255)
 	away := func(e dfq.Encoding) float64 {
+		if input.Type == schema.TensorTypeINT16 {
+			return math.Abs(math.Max(-slices.Min(e.Lo), slices.Max(e.Hi)) + lo)
+		}
 		return math.Abs(slices.Min(e.Lo)-lo) + math.Abs(slices.Max(e.Hi)-hi)
 	}
 	return slices.MinFunc(encodings, func(a, b dfq.Encoding) int { return cmp.Compare(away(a), away(b)) }), true
