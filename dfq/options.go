@@ -54,7 +54,7 @@ type Options struct {
 	Absorb     bool // absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones
 	RelaxReLU6 bool // replace RELU6 by RELU, as the paper does: it changes the function
 
-	AllowFloat bool   // keep ops that have no INT8 form in float, between DEQUANTIZE and QUANTIZE
+	AllowFloat bool   // keep ops in float, between DEQUANTIZE and QUANTIZE, that have no INT8 form or lose what they tell apart in it
 	Seed       uint64 // of the made-up inputs
 	Samples    int    // made-up inputs to run; 0: 64 to 256, by their size
 

@@ -103,7 +103,7 @@ Targets: ` + targetNames + `.`,
 	flags.BoolVar(&f.thorough, "thorough", false, "correct biases layer by layer, and widen ranges where that costs little also of classifiers and large graphs; over twice as long")
 	flags.BoolVar(&f.absorb, "absorb", false, "absorb high biases, as the paper does: exact only as far as made-up inputs are like real ones")
 	flags.BoolVar(&f.relaxReLU6, "relax-relu6", false, "replace RELU6 by RELU, which lets more be equalized but changes what the model computes")
-	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops that have no INT8 form, or no INT16 one, in float")
+	flags.BoolVar(&f.allowFloat, "allow-float", false, "keep ops in float that have no INT8 form, or no INT16 one, or lose what they tell apart in it")
 	flags.Uint64Var(&f.seed, "seed", 0, "`NUMBER` that the made-up inputs come from")
 	flags.StringArrayVar(&f.printAfter, "print-after", nil, "print the graph after a `PASS`, or all; several times for several")
 	flags.StringVar(&f.report, "report", "", "write a record of the conversion as JSON to `FILE`")
