@@ -1,7 +1,6 @@
 package dfq
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,12 +32,7 @@ func TestKeptBetween(t *testing.T) {
 		m := Chain(Input(1, 8, 8, 3), Conv(4, 1, ReLU), test.layer, Conv(3, 1))
 		opts := Options{AllowFloat: true, Calibration: Inputs(m, 1, 8, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
 		j := jobAfter(t, m, &opts, "check support")
-		var got []string
-		for _, op := range j.report.Float {
-			got = append(got, fmt.Sprint(op.Index, " ", op.Name))
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, test.float) {
+		if got := floatOps(j.report); !slices.Equal(got, test.float) {
 			t.Errorf("%s: %q stay float, want %q", name, got, test.float)
 		}
 		if db := 0.0; name == "softplus" {

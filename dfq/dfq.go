@@ -31,15 +31,15 @@ type pass struct {
 func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
 
 // plainOr16: plain rounding is asked for, or int16 activations, which have steps enough.
-func plainOr16(o *Options) bool  { return o.NoEqualize || o.Activations == Int16 }
-func noFill(o *Options) bool     { return plainOr16(o) || o.PerTensor }
-func noTarget(o *Options) bool   { return o.Target == "" }
-func keepReLU6(o *Options) bool  { return !o.RelaxReLU6 }
-func noFloat(o *Options) bool    { return !o.AllowFloat }
-func noSpare(o *Options) bool    { return !o.AllowFloat || o.Activations == Int16 }
-func noAbsorb(o *Options) bool   { return !o.Absorb }
-func noCorrect(o *Options) bool  { return o.NoCorrect }
-func noThorough(o *Options) bool { return !o.Thorough || o.NoCorrect }
+func plainOr16(o *Options) bool      { return o.NoEqualize || o.Activations == Int16 }
+func noFill(o *Options) bool         { return plainOr16(o) || o.PerTensor }
+func noTarget(o *Options) bool       { return o.Target == "" }
+func keepReLU6(o *Options) bool      { return !o.RelaxReLU6 }
+func noFloat(o *Options) bool        { return !o.AllowFloat }
+func noSpareCrushed(o *Options) bool { return !o.AllowFloat || o.Activations == Int16 }
+func noAbsorb(o *Options) bool       { return !o.Absorb }
+func noCorrect(o *Options) bool      { return o.NoCorrect }
+func noThorough(o *Options) bool     { return !o.Thorough || o.NoCorrect }
 
 // noRoom: roundings are to stay as they are, or ranges are those that a rule gives or real inputs show, or have room anyway.
 func noRoom(o *Options) bool {
@@ -56,8 +56,8 @@ var passes = [...]pass{
 	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                             // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
-	{name: "spare small", run: spareSmall, skip: noFloat},                               // opt-in: LOG and its like, and what is before them, stay float where 8 bits lose what they tell apart
-	{name: "spare crushed", run: spareCrushed, skip: noSpare},                           // opt-in: so does what joins boxes and scores at the end
+	{name: "spare small values", run: spareSmall, skip: noFloat},                        // opt-in: LOG and its like, and what leads to them, stay float where steps lose what they tell apart
+	{name: "spare crushed values", run: spareCrushed, skip: noSpareCrushed},             // opt-in: what joins boxes and scores behind the last filters stays float
 	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
 	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled
 	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},                      // per-tensor weights: channels against each other, exact in float

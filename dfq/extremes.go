@@ -103,8 +103,8 @@ func largestWithin(v []float64, fence float64) float64 {
 // usualStep is that of an activation's usual range.
 func (j *job) usualStep(t *tflite.Tensor) float64 {
 	s := j.stats[t]
-	if j.grid() == affine.Int16 {
-		return float64(affine.Int16.Params(roomInt16*s.lo, roomInt16*s.hi).Scale)
+	if r := s.rangeInt16(); j.grid() == affine.Int16 {
+		return float64(j.grid().Params(r.Lo, r.Hi).Scale)
 	}
 	return float64(affine.Int8.Params(s.usual()).Scale)
 }

@@ -197,7 +197,7 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 	}
 	s := j.stats[t]
 	if j.grid() == affine.Int16 {
-		return chosenRange{Range{roomInt16 * s.lo, roomInt16 * s.hi}, "what was seen, with room"}
+		return chosenRange{s.rangeInt16(), "what was seen, with room"}
 	}
 	if answer {
 		// What a model answers is its rare extremes: nothing is clipped, and
@@ -240,6 +240,9 @@ const roomGiven = 1.3
 // blazeface 4 and 14, by what its made-up inputs did not reach; twice as much costs
 // pose_detection_c, whose channels are of very different sizes, 4 to 6.
 const roomInt16 = 2
+
+// rangeInt16 is the range of a tensor in 16 bits.
+func (s *tensorStats) rangeInt16() Range { return Range{roomInt16 * s.lo, roomInt16 * s.hi} }
 
 // joinOperands puts the operands of a same-scale op into one group where that
 // costs nothing.

@@ -103,12 +103,8 @@ func (j *job) roundedAlone() []*tflite.Tensor {
 // input. The tensors are in the order in which they are made.
 func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error) {
 	m := withOutputs(j.model, slices.Concat(tensors, outputs))
-	values := make([][][]float32, n) // [sample][tensors, then outputs]
-	if err := eachSample(j.opts, m, n, j.sample, func(i int, v [][]float32) {
-		for _, x := range v {
-			values[i] = append(values[i], slices.Clone(x))
-		}
-	}); err != nil {
+	values, err := j.outputsOf(m, n) // [sample][tensors, then outputs]
+	if err != nil {
 		return nil, err
 	}
 	for _, v := range values {
@@ -148,6 +144,16 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 			}
 		}
 		return nil
+	})
+}
+
+// outputsOf are m's outputs in the first n of the samples that were kept, [sample][output].
+func (j *job) outputsOf(m *tflite.Model, n int) ([][][]float32, error) {
+	values := make([][][]float32, n)
+	return values, eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
+		for _, v := range outputs {
+			values[i] = append(values[i], slices.Clone(v))
+		}
 	})
 }
 

@@ -2,6 +2,8 @@ package dfq
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 
 	"dfq/tflite"
@@ -40,20 +42,17 @@ func spareSmall(j *job) error {
 	if err != nil {
 		return err
 	}
-	spared, filters := map[*tflite.Op]string{}, 0
+	spared, producers := map[*tflite.Op]string{}, j.graph.Producers()
 	for _, op := range magnify {
-		needed, err := j.neededInFloat(op, exact)
+		needed, err := j.neededInFloat(op, producers, exact)
 		if err != nil {
 			return err
 		}
 		for o := range needed {
-			if spared[o] == "" && spec(o).filter != nil {
-				filters++
-			}
 			spared[o] = fmt.Sprintf("%s %q tells small values apart that it would make equal", opName(op), op.Outputs[0].Name)
 		}
 	}
-	if filters > mostSpared {
+	if j.filtersAmong(maps.Keys(spared)) > mostSpared {
 		return nil
 	}
 	for _, op := range j.graph.Ops {
@@ -72,9 +71,8 @@ const (
 
 // neededInFloat are op and the ops before it that have to stay float for it; nil: none
 // need to, or too many.
-func (j *job) neededInFloat(op *tflite.Op, exact sampleValues) (map[*tflite.Op]bool, error) {
-	producers := j.graph.Producers()
-	inside, filters := map[*tflite.Op]bool{op: true}, 0
+func (j *job) neededInFloat(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op, exact sampleValues) (map[*tflite.Op]bool, error) {
+	inside := map[*tflite.Op]bool{op: true}
 	for more := false; ; more = true {
 		cut := j.readFromOutside(inside, producers)
 		sqnr, err := j.roundedBefore(op, cut, exact)
@@ -87,17 +85,22 @@ func (j *job) neededInFloat(op *tflite.Op, exact sampleValues) (map[*tflite.Op]b
 			return inside, nil
 		}
 		for _, t := range cut {
-			if p := producers[t]; !inside[p] {
-				inside[p] = true
-				if spec(p).filter != nil {
-					filters++
-				}
-			}
+			inside[producers[t]] = true
 		}
-		if filters > mostSpared {
+		if j.filtersAmong(maps.Keys(inside)) > mostSpared {
 			return nil, nil
 		}
 	}
+}
+
+// filtersAmong counts the filters among ops that would be INT8.
+func (j *job) filtersAmong(ops iter.Seq[*tflite.Op]) (n int) {
+	for op := range ops {
+		if spec(op).filter != nil && j.float[op] == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // readFromOutside are the real values that some ops read of others and that would be
@@ -142,11 +145,13 @@ func (j *job) exactValues(known sampleValues, tensors []*tflite.Tensor) (sampleV
 	if len(run) == 0 {
 		return values, nil
 	}
-	return values, inTurn(j.opts, withOutputs(j.model, run), values.n, j.sample, func(_ int, outputs [][]float32) {
+	samples, err := j.outputsOf(withOutputs(j.model, run), known.n)
+	for _, outputs := range samples {
 		for k, t := range run {
-			values.of[t] = append(values.of[t], slices.Clone(outputs[k]))
+			values.of[t] = append(values.of[t], outputs[k])
 		}
-	})
+	}
+	return values, err
 }
 
 // roundedBefore is the SQNR of op's output if the float graph goes on from the given

@@ -10,6 +10,28 @@ import (
 	. "dfq/tflite/tflitetest"
 )
 
+// checkSpared checks which ops stay float, by index and name, and whether a kind of finding is
+// there.
+func checkSpared(t *testing.T, name string, r *Report, float []string, kind findingKind, finds bool) {
+	t.Helper()
+	if got := floatOps(r); !slices.Equal(got, float) {
+		t.Errorf("%s: %q stay float, want %q", name, got, float)
+	}
+	if found := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Name == kind.name }); found != finds {
+		t.Errorf("%s: found %s: %t", name, kind.name, found)
+	}
+}
+
+// floatOps are the ops that stay float, by index and name.
+func floatOps(r *Report) []string {
+	var ops []string
+	for _, op := range r.Float {
+		ops = append(ops, fmt.Sprint(op.Index, " ", op.Name))
+	}
+	slices.Sort(ops)
+	return ops
+}
+
 // spectrum is what turns sound into features, in small: bands whose powers are decades apart,
 // some filters that pass them on, and log.
 func spectrum(offset float32, filters int) Layer {
@@ -65,20 +87,9 @@ func TestSpareSmall(t *testing.T) {
 			opts.Target = "tflite-2.21"
 		}
 		q, r := quantize(t, m, &opts)
-		var got []string
-		for _, op := range r.Float {
-			got = append(got, fmt.Sprint(op.Index, " ", op.Name))
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, test.float) {
-			t.Errorf("%s: %q stay float, want %q", name, got, test.float)
-		}
+		checkSpared(t, name, r, test.float, hiddenBefore, test.finds)
 		if sqnr := sqnrOf(t, m, q, evaluate, opts.Calibration); sqnr < test.least {
 			t.Errorf("%s: %.1f dB", name, sqnr)
-		}
-		found := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Name == hiddenBefore.name })
-		if found != test.finds {
-			t.Errorf("%s: found what LOG makes of zeros: %t", name, found)
 		}
 	}
 }
@@ -149,20 +160,9 @@ func TestSpareCrushed(t *testing.T) {
 		m := Chain(Input(1, 8, 8, 3), Conv(16, 3, ReLU), test.tail)
 		opts := Options{AllowFloat: !test.strict, Calibration: Inputs(m, 1, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
 		q, r := quantize(t, m, &opts)
-		var got []string
-		for _, op := range r.Float {
-			got = append(got, fmt.Sprint(op.Index, " ", op.Name))
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, test.float) {
-			t.Errorf("%s: %q stay float, want %q", name, got, test.float)
-		}
+		checkSpared(t, name, r, test.float, crushedInput, test.finds)
 		if sqnr := sqnrOf(t, m, q, scoresOnly, opts.Calibration); sqnr < test.least {
 			t.Errorf("%s: %.1f dB", name, sqnr)
-		}
-		found := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Name == crushedInput.name })
-		if found != test.finds {
-			t.Errorf("%s: found a crushed input: %t", name, found)
 		}
 	}
 }
