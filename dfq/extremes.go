@@ -103,8 +103,10 @@ func largestWithin(v []float64, fence float64) float64 {
 // usualStep is that of an activation's usual range.
 func (j *job) usualStep(t *tflite.Tensor) float64 {
 	s := j.stats[t]
-	if r := s.rangeInt16(); j.grid() == affine.Int16 {
-		return float64(j.grid().Params(r.Lo, r.Hi).Scale)
+	lo, hi := s.usual()
+	if j.grid() == affine.Int16 {
+		r := s.rangeInt16()
+		lo, hi = r.Lo, r.Hi
 	}
-	return float64(affine.Int8.Params(s.usual()).Scale)
+	return float64(j.grid().Params(lo, hi).Scale)
 }
