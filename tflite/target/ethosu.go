@@ -1,6 +1,10 @@
 package target
 
-import "dfq/schema"
+import (
+	"maps"
+
+	"dfq/schema"
+)
 
 // generation tells the Ethos-U NPUs apart where their rules differ.
 type generation int
@@ -34,9 +38,9 @@ func ethosU(name string, g generation) *target {
 		},
 		rules: map[schema.BuiltinOperator]rule{},
 	}
-	with(t.rules, npuRules)
+	maps.Copy(t.rules, npuRules)
 	if g == u85 {
-		with(t.rules, u85Rules)
+		maps.Copy(t.rules, u85Rules)
 		return t
 	}
 	delete(t.rules, schema.BuiltinOperatorREVERSE_V2)

@@ -1,38 +1,6 @@
 package target
 
-import (
-	"slices"
-
-	"dfq/schema"
-)
-
-// listed makes rows without rules.
-func listed(codes ...schema.BuiltinOperator) map[schema.BuiltinOperator]rule {
-	rules := map[schema.BuiltinOperator]rule{}
-	for _, c := range codes {
-		rules[c] = rule{}
-	}
-	return rules
-}
-
-// allBut makes rows without rules for all operators but these.
-func allBut(codes ...schema.BuiltinOperator) map[schema.BuiltinOperator]rule {
-	rules := map[schema.BuiltinOperator]rule{}
-	for c := range schema.EnumNamesBuiltinOperator {
-		if !slices.Contains(codes, c) {
-			rules[c] = rule{}
-		}
-	}
-	return rules
-}
-
-// with adds rows to others.
-func with(rules, more map[schema.BuiltinOperator]rule) map[schema.BuiltinOperator]rule {
-	for code, r := range more {
-		rules[code] = r
-	}
-	return rules
-}
+import "dfq/schema"
 
 // fromFloat and toFloat are the ops between float inputs or outputs and what is
 // computed, which the plugins hand to the NPU like any other.
