@@ -321,7 +321,7 @@ func sqnrWithout(t *testing.T, m *tflite.Model, opts *Options, without string) f
 		t.Fatal(err)
 	}
 	for _, p := range passes {
-		if p.name == without || p.skip != nil && p.skip(opts) {
+		if p.name == without || !p.runs(opts) {
 			continue
 		}
 		if err := j.runPass(p); err != nil {

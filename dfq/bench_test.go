@@ -31,7 +31,7 @@ func BenchmarkPass(b *testing.B) {
 					b.Fatal(err)
 				}
 				for _, before := range passes[:i] {
-					if before.skip != nil && before.skip(j.opts) {
+					if !before.runs(j.opts) {
 						continue
 					}
 					if err := j.runPass(before); err != nil {

@@ -24,63 +24,47 @@ import (
 type pass struct {
 	name string
 	run  func(*job) error
-	work float64             // rough share of the running time, for the progress bar
-	skip func(*Options) bool // nil: always runs
+	work float64   // rough share of the running time, for the progress bar
+	only condition // of the conversions that it is part of
 }
 
-func noEqualize(o *Options) bool { return o.NoEqualize || !o.PerTensor }
-
-// plainOr16: plain rounding is asked for, or int16 activations, which have steps enough.
-func plainOr16(o *Options) bool      { return o.NoEqualize || o.Activations == Int16 }
-func noFill(o *Options) bool         { return plainOr16(o) || o.PerTensor }
-func noTarget(o *Options) bool       { return o.Target == "" }
-func keepReLU6(o *Options) bool      { return !o.RelaxReLU6 }
-func noFloat(o *Options) bool        { return !o.AllowFloat }
-func noSpareCrushed(o *Options) bool { return !o.AllowFloat || o.Activations == Int16 }
-func noAbsorb(o *Options) bool       { return !o.Absorb }
-func noCorrect(o *Options) bool      { return o.NoCorrect }
-func noThorough(o *Options) bool     { return !o.Thorough || o.NoCorrect }
-
-// noRoom: roundings are to stay as they are, or ranges are those that a rule gives or real inputs show, or have room anyway.
-func noRoom(o *Options) bool {
-	return o.NoCorrect || o.Ranges != LeastError || len(o.Calibration) > 0 || o.Activations == Int16
-}
+func (p pass) runs(o *Options) bool { return p.only.holds == nil || p.only.holds(o) }
 
 // passes is what Quantize does, in order.
 var passes = [...]pass{
-	{name: "normalize", run: normalize, work: 0.02},                                     // float constants, explicit biases, one owner per constant
-	{name: "fold batch norms", run: foldBatchNorms},                                     // MUL, ADD, SUB, DIV by constants into the filters beside them
-	{name: "fuse activations", run: fuseActivations},                                    // RELU, RELU6, RELU_N1_TO_1 into the op before
-	{name: "check support", run: checkSupport},                                          // all bad ops at once
-	{name: "average sums", run: averageSums, skip: plainOr16},                           // SUM as n times MEAN, whose range need not hold all that could be summed
-	{name: "relax relu6", run: relaxReLU6, skip: keepReLU6},                             // opt-in: it changes the float function
-	{name: "find input range", run: findInputRanges, work: 0.1},                         // stated, from metadata, or from the graph's response
-	{name: "estimate", run: estimate, work: 0.6},                                        // per-channel statistics of every tensor on made-up inputs
-	{name: "spare small values", run: spareSmall, skip: noFloat},                        // opt-in: LOG and its like, and what leads to them, stay float where steps lose what they tell apart
-	{name: "spare crushed values", run: spareCrushed, skip: noSpareCrushed},             // opt-in: what joins boxes and scores behind the last filters stays float
-	{name: "absorb bias", run: absorbBias, skip: noAbsorb},                              // opt-in: what a channel always adds, into the biases behind
-	{name: "part gates", run: partGates, skip: plainOr16},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled
-	{name: "equalize", run: equalize, work: 0.1, skip: noEqualize},                      // per-tensor weights: channels against each other, exact in float
-	{name: "fill ranges", run: fillRanges, work: 0.1, skip: noFill},                     // per-channel weights: small channels up, for the activations' sake
-	{name: "join gates", run: joinGates, skip: plainOr16},                               // and reads the old one again where nothing was scaled
-	{name: "double channels", run: doubleChannels, skip: plainOr16},                     // dead channels carry copies of noisy ones
-	{name: "prove float", run: proveFloat, work: 0.05},                                  // that the float graph still answers as the file's
-	{name: "average by mean", run: averageByMean, skip: plainOr16},                      // pools over whole images whose averages need steps of their own
-	{name: "part prelu", run: partPrelus, skip: noTarget},                               // as the sum of its halves, for targets without it
-	{name: "measure room", run: measureRoom, work: 0.3, skip: noRoom},                   // by how much ranges may be wider at little cost; of classifiers: opt-in
-	{name: "assign ranges", run: assignRanges, work: 0.05},                              // one scale per activation; same-scale groups; fixed outputs
-	{name: "check scales", run: checkScales},                                            // ops whose kernels cannot work at these scales
-	{name: "quantize weights", run: quantizeWeights, work: 0.08},                        // symmetric, per-channel or per-tensor
-	{name: "correct biases", run: correctBiases, work: 0.02, skip: noCorrect},           // what rounding the weights shifts
-	{name: "correct empirically", run: correctEmpirically, work: 0.8, skip: noThorough}, // opt-in: what is left of the shift, layer by layer
-	{name: "quantize biases", run: quantizeBiases},                                      // integers at s_in·s_w, those of copies a part of a step apart
-	{name: "collect findings", run: collectFindings},                                    // what the model's owner may want to know of it
-	{name: "lower", run: lower, work: 0.02},                                             // integer types and data; QUANTIZE where two scales meet
-	{name: "boundary", run: boundary},                                                   // int8, uint8 or float inputs and outputs
-	{name: "restore shapes", run: restoreShapes},                                        // 1 in open dimensions, for which a size was taken
-	{name: "fit target", run: fitTarget, skip: noTarget},                                // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
-	{name: "set versions", run: setVersions},                                            // operator versions and min_runtime_version
-	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},                     // every rule of the specification, on the result
+	{name: "normalize", run: normalize, work: 0.02},                                       // float constants, explicit biases, one owner per constant
+	{name: "fold batch norms", run: foldBatchNorms},                                       // MUL, ADD, SUB, DIV by constants into the filters beside them
+	{name: "fuse activations", run: fuseActivations},                                      // RELU, RELU6, RELU_N1_TO_1 into the op before
+	{name: "check support", run: checkSupport},                                            // all bad ops at once
+	{name: "average sums", run: averageSums, only: withScaling},                           // SUM as n times MEAN, whose range need not hold all that could be summed
+	{name: "relax relu6", run: relaxReLU6, only: withRelaxReLU6},                          // opt-in: it changes the float function
+	{name: "find input range", run: findInputRanges, work: 0.1},                           // stated, from metadata, or from the graph's response
+	{name: "estimate", run: estimate, work: 0.6},                                          // per-channel statistics of every tensor on made-up inputs
+	{name: "spare small values", run: spareSmall, only: withFloat},                        // opt-in: LOG and its like, and what leads to them, stay float where steps lose what they tell apart
+	{name: "spare crushed values", run: spareCrushed, only: withFloatInt8},                // opt-in: what joins boxes and scores behind the last filters stays float
+	{name: "absorb bias", run: absorbBias, only: withAbsorb},                              // opt-in: what a channel always adds, into the biases behind
+	{name: "part gates", run: partGates, only: withScaling},                               // SiLU: the sigmoid gets an x of its own, so that channels can be scaled
+	{name: "equalize", run: equalize, work: 0.1, only: withPerTensor},                     // per-tensor weights: channels against each other, exact in float
+	{name: "fill ranges", run: fillRanges, work: 0.1, only: withPerChannel},               // per-channel weights: small channels up, for the activations' sake
+	{name: "join gates", run: joinGates, only: withScaling},                               // and reads the old one again where nothing was scaled
+	{name: "double channels", run: doubleChannels, only: withScaling},                     // dead channels carry copies of noisy ones
+	{name: "prove float", run: proveFloat, work: 0.05},                                    // that the float graph still answers as the file's
+	{name: "average by mean", run: averageByMean, only: withScaling},                      // pools over whole images whose averages need steps of their own
+	{name: "part prelu", run: partPrelus, only: withTarget},                               // as the sum of its halves, for targets without it
+	{name: "measure room", run: measureRoom, work: 0.3, only: withRoom},                   // by how much ranges may be wider at little cost; of classifiers: opt-in
+	{name: "assign ranges", run: assignRanges, work: 0.05},                                // one scale per activation; same-scale groups; fixed outputs
+	{name: "check scales", run: checkScales},                                              // ops whose kernels cannot work at these scales
+	{name: "quantize weights", run: quantizeWeights, work: 0.08},                          // symmetric, per-channel or per-tensor
+	{name: "correct biases", run: correctBiases, work: 0.02, only: withCorrection},        // what rounding the weights shifts
+	{name: "correct empirically", run: correctEmpirically, work: 0.8, only: withThorough}, // opt-in: what is left of the shift, layer by layer
+	{name: "quantize biases", run: quantizeBiases},                                        // integers at s_in·s_w, those of copies a part of a step apart
+	{name: "collect findings", run: collectFindings},                                      // what the model's owner may want to know of it
+	{name: "lower", run: lower, work: 0.02},                                               // integer types and data; QUANTIZE where two scales meet
+	{name: "boundary", run: boundary},                                                     // int8, uint8 or float inputs and outputs
+	{name: "restore shapes", run: restoreShapes},                                          // 1 in open dimensions, for which a size was taken
+	{name: "fit target", run: fitTarget, only: withTarget},                                // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
+	{name: "set versions", run: setVersions},                                              // operator versions and min_runtime_version
+	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},                       // every rule of the specification, on the result
 }
 
 // job is what passes share. Each field names the pass that fills it.
@@ -158,7 +142,7 @@ func quantizeMain(m *tflite.Model, opts *Options, number int) (*tflite.Model, *R
 
 // run runs the passes up to and with the one named last, or all.
 func (j *job) run(last string) error {
-	todo := slices.DeleteFunc(slices.Clone(passes[:]), func(p pass) bool { return p.skip != nil && p.skip(j.opts) })
+	todo := slices.DeleteFunc(slices.Clone(passes[:]), func(p pass) bool { return !p.runs(j.opts) })
 	done, all := 0.0, 0.0
 	for _, p := range todo {
 		all += p.work

@@ -81,7 +81,7 @@ func (j *job) notFiniteBefore(t *tflite.Tensor) *tflite.Op {
 // keeps those that later passes run again.
 func (j *job) observeInputs() func(i int) [][]float32 {
 	keep := provingSamples
-	if !noThorough(j.opts) {
+	if withThorough.holds(j.opts) {
 		keep = correctingSamples
 	}
 	j.samples = make([][][]float32, min(j.sampleCount, keep))

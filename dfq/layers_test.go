@@ -153,7 +153,7 @@ func finishJob(t *testing.T, j *job, after string) {
 	t.Helper()
 	behind := false
 	for _, p := range passes {
-		if behind && (p.skip == nil || !p.skip(j.opts)) {
+		if behind && p.runs(j.opts) {
 			if err := j.runPass(p); err != nil {
 				t.Fatalf("%s: %v", p.name, err)
 			}

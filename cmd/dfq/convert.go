@@ -154,7 +154,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 		return f.explain(in.name, err)
 	}
 	for _, pass := range f.unprinted {
-		fmt.Fprintf(stderr, "dfq: warning: --print-after %q: the pass did not run; it runs %s\n", pass, runsOnly[pass])
+		fmt.Fprintf(stderr, "dfq: warning: --print-after %q: the pass did not run; it runs %s\n", pass, dfq.RunsOnly(pass))
 	}
 	real.note(report)
 	said := lintOf(f.target, report.Lint)
@@ -291,22 +291,6 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		}
 	}
 	return opts, nil
-}
-
-// runsOnly says with which flags passes run that not all conversions have.
-var runsOnly = map[string]string{
-	"relax relu6":         "with --relax-relu6",
-	"absorb bias":         "with --absorb",
-	"equalize":            "with --per-tensor, or a --target that needs it, without --no-equalize",
-	"part gates":          "without --no-equalize and --activations int16",
-	"fill ranges":         "without --per-tensor, --no-equalize and --activations int16",
-	"join gates":          "without --no-equalize and --activations int16",
-	"double channels":     "without --no-equalize and --activations int16",
-	"average by mean":     "without --no-equalize and --activations int16",
-	"measure room":        "for outputs of many positions, or with --thorough; without --no-correct, --calibrate, --activations int16 and other --ranges than least-error",
-	"correct biases":      "without --no-correct",
-	"correct empirically": "with --thorough, without --no-correct",
-	"fit target":          "with --target",
 }
 
 // everyPass stands for all names of passes.
