@@ -1,6 +1,8 @@
 package dfq
 
 import (
+	"slices"
+
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -89,6 +91,24 @@ func cutAt(m *tflite.Model, at []*tflite.Tensor) (c *tflite.Model, found []*tfli
 		}
 	}
 	return c, found, fed
+}
+
+// behind returns the part of m from where output k is read to the outputs from last on.
+// It goes on from values of the outputs up to k, so that nothing before is run again:
+// which of them it reads, in the order of its inputs, which follow those of m.
+func behind(m *tflite.Model, k, last int) (rest *tflite.Model, read []int) {
+	rest, _, given := cutAt(m, m.Graphs[0].Outputs[:k+1])
+	g, own := rest.Graphs[0], len(m.Graphs[0].Inputs)
+	g.Outputs = g.Outputs[last:]
+	g.KeepNeeded(nil)
+	needed, uses := slices.Clone(g.Inputs[:own]), g.Uses()
+	for i, t := range g.Inputs[own:] {
+		if len(uses[t]) > 0 {
+			needed, read = append(needed, t), append(read, given[i])
+		}
+	}
+	g.Inputs = needed
+	return rest, read
 }
 
 // withOutputs returns a copy of m that shows the given tensors as its outputs.

@@ -35,21 +35,18 @@ func proveFloat(j *job) error {
 	}
 	explicitBiases(source.Graphs[0]) // the interpreter runs no convolution without
 	n := min(len(j.samples), provingSamples)
-	var answers [2][][][]float32 // of the file's graph and of this one, one after the other: both at once need twice the memory
-	for side, m := range []*tflite.Model{source, withOutputs(j.model, after)} {
-		answers[side] = make([][][]float32, n)
-		if err := eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
-			for _, v := range outputs {
-				answers[side][i] = append(answers[side][i], slices.Clone(v))
-			}
-		}); err != nil {
-			return err
-		}
+	want, err := j.outputsOf(source, n) // first one graph, then the other: both at once need twice the memory
+	if err != nil {
+		return err
+	}
+	got, err := j.outputsOf(withOutputs(j.model, after), n)
+	if err != nil {
+		return err
 	}
 	for k, t := range after {
 		var sum errorSums
 		for i := range n {
-			sum.add(answers[0][i][k], answers[1][i][k], 1)
+			sum.add(want[i][k], got[i][k], 1)
 		}
 		d := sum.diff(t.Name)
 		j.report.FloatSQNR = append(j.report.FloatSQNR, d.SQNR)

@@ -147,34 +147,6 @@ func (j *job) harm(tensors, outputs []*tflite.Tensor, n int) ([][]float64, error
 	})
 }
 
-// outputsOf are m's outputs in the first n of the samples that were kept, [sample][output].
-func (j *job) outputsOf(m *tflite.Model, n int) ([][][]float32, error) {
-	values := make([][][]float32, n)
-	return values, eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
-		for _, v := range outputs {
-			values[i] = append(values[i], slices.Clone(v))
-		}
-	})
-}
-
-// behind returns the part of m from where output k is read to the outputs from last on.
-// It goes on from values of the outputs up to k, so that nothing before is run again:
-// which of them it reads, in the order of its inputs, which follow those of m.
-func behind(m *tflite.Model, k, last int) (rest *tflite.Model, read []int) {
-	rest, _, given := cutAt(m, m.Graphs[0].Outputs[:k+1])
-	g, own := rest.Graphs[0], len(m.Graphs[0].Inputs)
-	g.Outputs = g.Outputs[last:]
-	g.KeepNeeded(nil)
-	needed, uses := slices.Clone(g.Inputs[:own]), g.Uses()
-	for i, t := range g.Inputs[own:] {
-		if len(uses[t]) > 0 {
-			needed, read = append(needed, t), append(read, given[i])
-		}
-	}
-	g.Inputs = needed
-	return rest, read
-}
-
 // inSteps returns v rounded to whole steps.
 func inSteps(step float64, v []float32) []float32 {
 	rounded := make([]float32, len(v))

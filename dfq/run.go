@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"fmt"
+	"slices"
 
 	"dfq/dfq/internal/ref"
 	"dfq/tflite"
@@ -43,6 +44,16 @@ func runAll(opts *Options, m *tflite.Model, next func() (int, bool), sample func
 		visit(i, outputs)
 	}
 	return nil
+}
+
+// outputsOf are m's outputs in the first n of the samples that were kept, [sample][output].
+func (j *job) outputsOf(m *tflite.Model, n int) ([][][]float32, error) {
+	values := make([][][]float32, n)
+	return values, eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
+		for _, v := range outputs {
+			values[i] = append(values[i], slices.Clone(v))
+		}
+	})
 }
 
 // evaluate is the Interpreter that needs no C library.
