@@ -86,8 +86,6 @@ const (
 	// manySaturated is the share of values that are cut off. Ranges of least
 	// expected error cut off up to a few in a thousand, and gain by it.
 	manySaturated = 0.01
-	// deadShare of the largest channel is what float32 itself cannot resolve.
-	deadShare = 1e-7
 	// fewerSteps: a bias that takes a bit and more from the weights.
 	fewerSteps = 2
 )
@@ -333,35 +331,6 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 		j.find(biasOverflow, op, out, "%d of %d channels (%s) have weights so small beside their bias, as %.3g beside %.4g, that it fits 32 bits only with a larger weight scale",
 			len(widened), lay.channels, few(widened), bounds[o], bias[o]).Channels = widened
 	}
-}
-
-// dead tells which output channels of a filter are constant for inputs within room
-// times what was seen: those without weights, and those that their activation cuts.
-// reach is what weights add at most, see reaches.
-func (j *job) dead(op *tflite.Op, f *filter, room float64) (dead []bool, reach []float64) {
-	w, bias := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
-	up, reach := j.reaches(op, f, w.Floats(), layoutOf(w, f.out))
-	dead = make([]bool, len(reach))
-	floor, _ := tflite.Clamp(op.Activation())
-	largest := slices.Max(reach)
-	for o := range dead {
-		dead[o] = reach[o] <= deadShare*largest || float64(bias[o])+float64(room*up[o]) <= floor
-	}
-	return dead, reach
-}
-
-// reaches are what the weights of each output channel add at most, upwards and
-// either way, for inputs within what was seen, or 0 as in padding.
-func (j *job) reaches(op *tflite.Op, f *filter, values []float32, lay layout) (up, reach []float64) {
-	up, reach = make([]float64, lay.channels), make([]float64, lay.channels)
-	inputs := j.stats[op.Inputs[f.input]].channels
-	for i, at := range eachWeight(op, f) {
-		m, x := &inputs[at.in], float64(values[i])
-		a, b := x*min(m.lo, 0), x*max(m.hi, 0)
-		up[at.out] += max(a, b)
-		reach[at.out] += max(math.Abs(a), math.Abs(b))
-	}
-	return up, reach
 }
 
 // few lists the first of some numbers.
