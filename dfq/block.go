@@ -163,8 +163,8 @@ func (j *job) errorPower(m moments) float64 {
 	return m.variance()
 }
 
-// at is the scale that a place has among s.
-func at(s []float64, place int) float64 {
+// placeScale is the scale that a place has among s.
+func placeScale(s []float64, place int) float64 {
 	if place < 0 {
 		return 1
 	}
@@ -193,7 +193,7 @@ func (b *block) reach() []float64 {
 	reach := make([]float64, len(b.vars))
 	for _, ranges := range b.ranges {
 		for _, c := range ranges {
-			note(reach, c.place, c.hi-c.lo)
+			raise(reach, c.place, c.hi-c.lo)
 		}
 	}
 	relative(reach)
@@ -234,8 +234,8 @@ func eighths(x float64, k int) float64 {
 	return y
 }
 
-// note raises v[place] to x.
-func note(v []float64, place int, x float64) {
+// raise raises v[place] to x.
+func raise(v []float64, place int, x float64) {
 	if place >= 0 {
 		v[place] = max(v[place], x)
 	}

@@ -26,15 +26,15 @@ func doubleChannels(j *job) error {
 		if c == nil || few[c.last()] || importance[c.last()] == nil {
 			continue
 		}
-		spares := c.spares(j)
-		if len(spares) == 0 {
+		dead := c.dead(j)
+		if len(dead) == 0 {
 			continue
 		}
-		sources, gain := noisiest(c.noise(j, importance, spares), len(spares))
+		sources, gain := noisiest(c.noise(j, importance, dead), len(dead))
 		if !(gain >= doublingPays) {
 			continue
 		}
-		c.double(j, spares, sources)
+		c.double(j, dead, sources)
 		j.report.Doubled = append(j.report.Doubled, DoubledChannels{Tensor: c.last().Name, Channels: sources, GainDB: gain})
 	}
 	j.uncutShares = map[*tflite.Op][]float64{} // of channels that are others now
@@ -98,36 +98,36 @@ func (c *chain) last() *tflite.Tensor {
 	return tensors[len(tensors)-1]
 }
 
-// spare is a channel that carries nothing: value is all it ever is.
-type spare struct {
+// deadChannel is a channel that carries nothing: value is all it ever is.
+type deadChannel struct {
 	channel int
 	value   float64
 }
 
-// spares are the channels that stay constant at the end of the chain, for inputs with
+// dead are the channels that stay constant at the end of the chain, for inputs with
 // headroom beyond what was seen. Where the reader pads, only zeros are the same at the
 // border too.
-func (c *chain) spares(j *job) []spare {
+func (c *chain) dead(j *job) []deadChannel {
 	op := c.filters[len(c.filters)-1]
 	f := spec(op).filter
 	bias := op.Inputs[f.bias].Floats()
 	_, padded := windowOf(c.reader)
 	padded = padded || len(c.tensors[len(c.tensors)-1]) > 1
 	lo, hi := tflite.Clamp(op.Activation())
-	var out []spare
-	dead, _ := j.dead(op, f, headroom)
-	for o, isDead := range dead {
+	var out []deadChannel
+	all, _ := j.dead(op, f, headroom)
+	for o, isDead := range all {
 		value := math.Min(hi, math.Max(lo, float64(bias[o])))
 		if isDead && (value == 0 || !padded) {
-			out = append(out, spare{o, value})
+			out = append(out, deadChannel{o, value})
 		}
 	}
 	return out
 }
 
 // noise is what rounding each channel, at all stages of the chain, costs the outputs;
-// nothing for the spares.
-func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []spare) []float64 {
+// nothing for the dead.
+func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, dead []deadChannel) []float64 {
 	noise := make([]float64, channelCount(c.last()))
 	for _, op := range c.filters {
 		t := op.Outputs[0]
@@ -136,13 +136,13 @@ func (c *chain) noise(j *job, importance map[*tflite.Tensor][]float64, spares []
 			noise[ch] += float64(share * step * step * importance[t][ch])
 		}
 	}
-	for _, s := range spares {
+	for _, s := range dead {
 		noise[s.channel] = 0
 	}
 	return noise
 }
 
-// noisiest returns the channels to copy into n spares, one for each while it pays, and
+// noisiest returns the channels to copy into n dead ones, one for each while it pays, and
 // the gain in dB: m equal channels have the noise of one over m².
 func noisiest(noise []float64, n int) (sources []int, gain float64) {
 	start := 0.0
@@ -171,16 +171,16 @@ func noisiest(noise []float64, n int) (sources []int, gain float64) {
 // leastShare of a chain's noise is what a copy must take away.
 const leastShare = 0.005
 
-// double puts copies of the sources into the first spares.
-func (c *chain) double(j *job, spares []spare, sources []int) {
-	spares = spares[:len(sources)]
-	c.silence(spares)
+// double puts copies of the sources into the first of the dead.
+func (c *chain) double(j *job, dead []deadChannel, sources []int) {
+	dead = dead[:len(sources)]
+	c.silence(dead)
 	copies := make([][]int, channelCount(c.last()))
 	for from := range copies {
 		copies[from] = []int{from}
 	}
 	for i, from := range sources {
-		to := spares[i].channel
+		to := dead[i].channel
 		copies[from], copies[to] = append(copies[from], to), nil
 		for k, op := range c.filters {
 			f := spec(op).filter
@@ -269,11 +269,11 @@ func (c *chain) readerOf(k int) *tflite.Op {
 	return c.reader
 }
 
-// silence takes into the reader's bias what spares add to its outputs: none of it
+// silence takes into the reader's bias what dead channels add to its outputs: none of it
 // matters when their channels carry something else.
-func (c *chain) silence(spares []spare) {
+func (c *chain) silence(dead []deadChannel) {
 	value := make([]float64, channelCount(c.last()))
-	for _, s := range spares {
+	for _, s := range dead {
 		value[s.channel] = s.value
 	}
 	addToBias(c.reader.Inputs[spec(c.reader).filter.bias], answerTo(c.reader, value), 1)

@@ -67,7 +67,7 @@ func (e *equalizing) cost(s []float64) float64 {
 	for _, ranges := range e.b.ranges {
 		lo, hi := 0.0, 0.0
 		for _, c := range ranges {
-			k := 1 / at(s, c.place)
+			k := 1 / placeScale(s, c.place)
 			lo, hi = min(lo, c.lo*k), max(hi, c.hi*k)
 		}
 		step := e.b.grid.Step(lo, hi)
@@ -76,7 +76,7 @@ func (e *equalizing) cost(s []float64) float64 {
 	for _, w := range e.writers {
 		largest := 0.0
 		for o, m := range w.largest {
-			largest = max(largest, m/at(s, w.place[o]))
+			largest = max(largest, m/placeScale(s, w.place[o]))
 		}
 		step := largest / affine.QMaxWeight
 		weights += float64(step * step / 12 * w.input * gain)
@@ -104,12 +104,12 @@ func (e *equalizing) solve() float64 {
 	reach, before, behind := b.reach(), make([]float64, n), make([]float64, n)
 	for _, w := range e.writers {
 		for o, m := range w.largest {
-			note(before, w.place[o], m)
+			raise(before, w.place[o], m)
 		}
 	}
 	for _, r := range e.readers {
 		for c, m := range r.behind {
-			note(behind, r.place[c], float64(m))
+			raise(behind, r.place[c], float64(m))
 		}
 	}
 	relative(before)
@@ -175,17 +175,17 @@ func (r *reader) perTensor(places int, output []float64) *perTensorReader {
 	for o, v := range output {
 		unit[o] = share / v
 	}
-	for i, connects := range eachWeight(r.op, f) {
-		o, c, x := connects.out, connects.in, float64(values[i])
-		at := r.place[c]
-		if at < 0 {
-			at = places
+	for i, at := range eachWeight(r.op, f) {
+		o, c, x := at.out, at.in, float64(values[i])
+		place := r.place[c]
+		if place < 0 {
+			place = places
 		}
 		sum := x
 		if taps > 1 {
 			sum = sums[o*kernels+c%kernels]
 		}
-		p.gain[at] += float64((float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) * unit[o])
+		p.gain[place] += float64((float64((1-smooth)*x*x) + float64(smooth*sum*sum/taps)) * unit[o])
 		p.behind[c] = max(p.behind[c], float32(math.Abs(x)))
 		switch {
 		case f.in < 0:
@@ -246,7 +246,7 @@ func (b *block) newWriter(j *job, op *tflite.Op) *writer {
 func (r *perTensorReader) weightNoise(s []float64) float64 {
 	power, largest := 0.0, float32(0)
 	for c, p := range r.place {
-		x := at(s, p)
+		x := placeScale(s, p)
 		largest = max(largest, r.behind[c]*float32(x))
 		power += float64(r.power[c] / (x * x) * r.spread[c])
 	}

@@ -170,12 +170,12 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 		lo, hi := channelBounds(v, channels)
 		some := someRows(v, channels, momentRows*channels, random)
 		if o.splits() {
-			s.pre[k] = within(lo, hi, channelMeans(some, channels))
+			s.pre[k] = withBounds(lo, hi, channelMeans(some, channels))
 		}
 		for _, before := range [][]float32{lo, hi, some} {
 			cut(before, o.fused)
 		}
-		s.values[k] = within(lo, hi, channelMeans(some, channels))
+		s.values[k] = withBounds(lo, hi, channelMeans(some, channels))
 		keep := rowValues
 		if pointwise[o.tensor] {
 			keep = max(keep, leastRows*channels)

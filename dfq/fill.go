@@ -121,7 +121,7 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
 		for c, r := range b.ranges[k] {
 			weight[c] *= of(t)[c]
-			note(f.least, r.place, r.leastScale(lo, hi))
+			raise(f.least, r.place, r.withHeadroom(lo, hi))
 		}
 		f.weight = append(f.weight, weight)
 	}
@@ -155,9 +155,9 @@ func (r *reader) largestOfRows() [][]float32 {
 	return rows
 }
 
-// leastScale keeps headroom between a channel and the ends of its tensor's usual
-// range; 1 where it has none to give.
-func (c channelRange) leastScale(lo, hi float64) float64 {
+// withHeadroom is the least scale that keeps headroom between a channel and the ends of its
+// tensor's usual range; 1 where it has none to give.
+func (c channelRange) withHeadroom(lo, hi float64) float64 {
 	filled := 0.0
 	if lo < 0 {
 		filled = c.lo / lo
@@ -181,7 +181,7 @@ func (f *filling) cost(s []float64) float64 {
 	for k, ranges := range f.b.ranges {
 		lo, hi, gain := 0.0, 0.0, 0.0
 		for c, r := range ranges {
-			x := at(s, r.place)
+			x := placeScale(s, r.place)
 			lo, hi = math.Min(lo, r.lo/x), math.Max(hi, r.hi/x)
 			gain += float64(x * x * f.weight[k][c])
 		}
@@ -194,7 +194,7 @@ func (f *filling) cost(s []float64) float64 {
 		}
 		power, scale := 0.0, make([]float64, len(r.place))
 		for c, p := range r.place {
-			scale[c] = at(s, p)
+			scale[c] = placeScale(s, p)
 			power += r.power[c] / (scale[c] * scale[c])
 		}
 		for o, row := range r.largest {

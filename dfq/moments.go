@@ -42,11 +42,11 @@ func (m moments) join(o moments) moments {
 // last axis.
 func channelMoments(v []float32, channels int) []moments {
 	lo, hi := channelBounds(v, channels)
-	return within(lo, hi, channelMeans(v, channels))
+	return withBounds(lo, hi, channelMeans(v, channels))
 }
 
-// within gives moments, of some of the values, the bounds of all.
-func within(lo, hi []float32, m []moments) []moments {
+// withBounds gives moments, of some of the values, the bounds of all.
+func withBounds(lo, hi []float32, m []moments) []moments {
 	for c := range m {
 		m[c].lo, m[c].hi = float64(lo[c]), float64(hi[c])
 	}

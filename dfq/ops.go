@@ -362,9 +362,9 @@ func productStep(op *tflite.Op) float64 {
 	return float64(scaleOf(op.Inputs[0])) * float64(scaleOf(op.Inputs[1]))
 }
 
-// leastScale is the least scale of op's first output. Kernels hold the bounds of
+// kernelStep is the least scale of op's first output. Kernels hold the bounds of
 // a fused activation as int32 numbers of steps.
-func leastScale(g affine.Grid, op *tflite.Op) float32 {
+func kernelStep(g affine.Grid, op *tflite.Op) float32 {
 	least := float32(0)
 	if _, hi := tflite.Clamp(op.Activation()); !math.IsInf(hi, 1) {
 		least = float32(hi) / (1 << 30)

@@ -251,7 +251,7 @@ func (c *ruleCheck) scales(grid affine.Grid, op *tflite.Op, s *opSpec) {
 				c.fail(op, "output %q holds [%g, %g], but can be %g to %g, and the kernel does not saturate", t.Name, lo, hi, want.Lo, want.Hi)
 			}
 		}
-		if least := leastScale(grid, op); p.Scale < least {
+		if least := kernelStep(grid, op); p.Scale < least {
 			c.fail(op, "output scale %g is below %g, the least that the kernel can express", p.Scale, least)
 		}
 	}

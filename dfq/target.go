@@ -27,7 +27,7 @@ func (j *job) scaleRule(op *tflite.Op) scaleRule {
 // above the product of the input's and the weights'. It reads the scales that
 // operands have so far.
 func (j *job) leastScale(op *tflite.Op) float64 {
-	least := float64(leastScale(j.grid(), op))
+	least := float64(kernelStep(j.grid(), op))
 	if j.grid() == affine.Int8 { // XNNPACK has no int16 kernels
 		least = math.Max(least, xnnpackStep(op))
 	}
