@@ -88,6 +88,26 @@ func (v *channelScales) fixAll(op *tflite.Op) {
 // of returns the variable of channel c of t, once all are tied.
 func (v *channelScales) of(t *tflite.Tensor, c int) int { return v.parent[v.first[t]+c] }
 
+// all are the variables of t's channels.
+func (v *channelScales) all(t *tflite.Tensor) []int {
+	out := make([]int, channelCount(t))
+	for c := range out {
+		out[c] = v.of(t, c)
+	}
+	return out
+}
+
+// scales are what the variables of t's channels are set to; 1 where it has none.
+func (v *channelScales) scales(t *tflite.Tensor) []float64 {
+	s := ones(channelCount(t))
+	if _, ok := v.first[t]; ok {
+		for c, i := range v.all(t) {
+			s[c] = v.s[i]
+		}
+	}
+	return s
+}
+
 // tie joins or fixes the variables of one op's operands.
 func (v *channelScales) tie(op *tflite.Op) {
 	if spec(op).filter != nil {

@@ -57,20 +57,11 @@ const sweeps = 2
 // apply writes the scales of one block into weights, biases and constants,
 // follows them in the statistics and bounds, and sets them back to 1.
 func (v *channelScales) apply(j *job, b *block) {
-	scales := func(t *tflite.Tensor) []float64 {
-		s := ones(channelCount(t))
-		if _, ok := v.first[t]; ok {
-			for c := range s {
-				s[c] = v.s[v.of(t, c)]
-			}
-		}
-		return s
-	}
 	var work []func() // each on values of its own
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
 		mine[t] = true
-		s, by := j.stats[t], scales(t)
+		s, by := j.stats[t], v.scales(t)
 		work = append(work, func() {
 			s.change(func(c int, m moments) moments { return m.scaled(1 / by[c]) })
 			s.seen.apply(len(s.channels), func(c int, x float64) float64 { return x / by[c] })
@@ -85,7 +76,7 @@ func (v *channelScales) apply(j *job, b *block) {
 		f := s.filter
 		switch {
 		case f != nil && (mine[op.Inputs[f.input]] || mine[op.Outputs[0]]):
-			in, out := scales(op.Inputs[f.input]), scales(op.Outputs[0])
+			in, out := v.scales(op.Inputs[f.input]), v.scales(op.Outputs[0])
 			work = append(work, func() {
 				applyFilter(op, f, in, out)
 				divide(j.patches[op], in)
@@ -94,7 +85,7 @@ func (v *channelScales) apply(j *job, b *block) {
 			for _, t := range op.Inputs {
 				if real(t) && t.Constant() {
 					w := t.Floats()
-					divide(w, scales(op.Outputs[0]))
+					divide(w, v.scales(op.Outputs[0]))
 					t.SetFloats(w)
 				}
 			}
