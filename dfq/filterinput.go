@@ -1,6 +1,8 @@
 package dfq
 
 import (
+	"iter"
+
 	"dfq/dfq/internal/gemm"
 	"dfq/tflite"
 )
@@ -35,8 +37,8 @@ func (j *job) filterInputOf(op *tflite.Op, f *filter) (filterInput, bool) {
 	return filterInput{}, false
 }
 
-// part holds the rows of the last samples back from the others: a quarter.
-func (s filterInput) part() (fit, held filterInput) {
+// holdBack holds the rows of the last samples back from the others: a quarter.
+func (s filterInput) holdBack() (fit, held filterInput) {
 	at := len(s.rows) / s.width * 3 / 4 * s.width
 	fit, held = s, s
 	fit.rows, held.rows = s.rows[:at], s.rows[at:]
@@ -45,64 +47,75 @@ func (s filterInput) part() (fit, held filterInput) {
 
 // descend improves a rounding q of weights w by what the filter reads.
 func (s filterInput) descend(w []float32, q []int8, scales []float32) {
-	s.eachFilter(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
-		descend(w, q, scales, secondMoments(rows, k), k)
-	})
+	for p := range s.parts(w, q, scales) {
+		descend(p.w, p.q, p.scales, secondMoments(p.rows, p.k), p.k)
+	}
 }
 
 // squaredError is what a rounding adds to the outputs, squared and summed over them.
 func (s filterInput) squaredError(w []float32, q []int8, scales []float32) float64 {
 	sum := 0.0
-	s.eachFilter(w, q, scales, func(rows, w []float32, q []int8, scales []float32, k int) {
-		sum += squaredError(rows, w, q, scales, k)
-	})
+	for p := range s.parts(w, q, scales) {
+		sum += p.squaredError()
+	}
 	return sum
 }
 
-// eachFilter visits a filter whose outputs all read whole rows, w [output][k]. A
-// depthwise one, w [tap][output], it cuts into one such filter for each input
-// channel, [output][tap], and what that reads. Changes to q are kept.
-func (s filterInput) eachFilter(w []float32, q []int8, scales []float32, visit func(rows, w []float32, q []int8, scales []float32, k int)) {
-	if s.channels == 0 {
-		visit(s.rows, w, q, scales, s.width)
-		return
-	}
-	taps := s.width / s.channels
-	outputs := len(w) / taps
-	each := outputs / s.channels // depth multiplier
-	rows := make([]float32, len(s.rows)/s.channels)
-	cw, cq, cs := make([]float32, each*taps), make([]int8, each*taps), scales
-	for c := range s.channels {
-		for i := range rows {
-			rows[i] = s.rows[i*s.channels+c]
+// filterPart is a filter whose outputs all read whole rows of k values, and its rounding.
+type filterPart struct {
+	rows, w []float32 // [row][k], [output][k]
+	q       []int8
+	scales  []float32 // one for each output, or one for all
+	k       int
+}
+
+// parts yields a filter whose outputs all read whole rows. A depthwise one, whose w is
+// [tap][output], it cuts into one such filter for each input channel, [output][tap], and
+// what that reads. Changes to q are kept.
+func (s filterInput) parts(w []float32, q []int8, scales []float32) iter.Seq[filterPart] {
+	return func(yield func(filterPart) bool) {
+		if s.channels == 0 {
+			yield(filterPart{s.rows, w, q, scales, s.width})
+			return
 		}
-		for m := range each {
-			for t := range taps {
-				cw[m*taps+t], cq[m*taps+t] = w[t*outputs+c*each+m], q[t*outputs+c*each+m]
+		taps := s.width / s.channels
+		outputs := len(w) / taps
+		each := outputs / s.channels // depth multiplier
+		p := filterPart{make([]float32, len(s.rows)/s.channels), make([]float32, each*taps), make([]int8, each*taps), scales, taps}
+		for c := range s.channels {
+			for i := range p.rows {
+				p.rows[i] = s.rows[i*s.channels+c]
 			}
-		}
-		if len(scales) > 1 {
-			cs = scales[c*each:][:each]
-		}
-		visit(rows, cw, cq, cs, taps)
-		for m := range each {
-			for t := range taps {
-				q[t*outputs+c*each+m] = cq[m*taps+t]
+			for m := range each {
+				for t := range taps {
+					p.w[m*taps+t], p.q[m*taps+t] = w[t*outputs+c*each+m], q[t*outputs+c*each+m]
+				}
+			}
+			if len(scales) > 1 {
+				p.scales = scales[c*each:][:each]
+			}
+			if !yield(p) {
+				return
+			}
+			for m := range each {
+				for t := range taps {
+					q[t*outputs+c*each+m] = p.q[m*taps+t]
+				}
 			}
 		}
 	}
 }
 
 // squaredError is the expected square of (s·q − w)·x over the rows x, all but
-// keepMean of its squared mean left out, summed over outputs. w is [output][k].
+// keepMean of its squared mean left out, summed over outputs.
 // Products are rounded before they are summed, on every processor.
-func squaredError(rows, w []float32, q []int8, scales []float32, k int) float64 {
-	outputs, n := len(w)/k, len(rows)/k
-	e := make([]float32, len(w))
-	for i, x := range w {
-		e[i] = float32(scaleAt(scales, i/k)*float32(q[i])) - x
+func (p filterPart) squaredError() float64 {
+	outputs, n := len(p.w)/p.k, len(p.rows)/p.k
+	e := make([]float32, len(p.w))
+	for i, x := range p.w {
+		e[i] = float32(scaleAt(p.scales, i/p.k)*float32(p.q[i])) - x
 	}
-	y := matrixProduct(e, columnsOf(gemm.Panel{Data: rows, Stride: k}, n, k), outputs, n, k)
+	y := matrixProduct(e, columnsOf(gemm.Panel{Data: p.rows, Stride: p.k}, n, p.k), outputs, n, p.k)
 	total := 0.0
 	for o := range outputs {
 		sum, square := 0.0, 0.0

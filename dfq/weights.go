@@ -99,7 +99,7 @@ func (j *job) correctRounding(op *tflite.Op, f *filter, nearest, sums []int8) ro
 	if !ok {
 		return rounding{q: sums} // which needs no statistics
 	}
-	fit, held := in.part()
+	fit, held := in.holdBack()
 	if len(fit.rows) == 0 {
 		return rounding{q: sums}
 	}
