@@ -1,9 +1,7 @@
 package dfq
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"slices"
 
 	"dfq/tflite"
 )
@@ -27,54 +25,7 @@ func estimate(j *job) error {
 			s.lo, s.hi = bounds(s.channels)
 		}
 	}
-	// Infinities inside may be none in the answers. Tensors come in order, so that the message is always the same.
-	absorbed := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite)
-	for _, t := range j.graph.Tensors() {
-		if !j.notFinite(t) {
-			continue
-		}
-		if absorbed {
-			j.keepFloatAround(t)
-			continue
-		}
-		if op := j.notFiniteBefore(t); op != nil {
-			return fmt.Errorf("%s: a constant of it holds NaN or infinity, so that tensor %q does for any input; mend the model", j.graph.Place(op), t.Name)
-		}
-		if len(j.opts.Calibration) > 0 {
-			return fmt.Errorf("tensor %q is not finite on the given inputs; see whether they hold numbers that are not, or far too large ones", t.Name)
-		}
-		return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
-	}
-	return nil
-}
-
-func (j *job) notFinite(t *tflite.Tensor) bool { return j.stats[t] != nil && !j.stats[t].finite() }
-
-// keepFloatAround leaves the ops in float that make or read t, which is infinite now and
-// then while the model's answers are not: x·tanh(log(1 + eˣ)) is x where eˣ is infinite.
-func (j *job) keepFloatAround(t *tflite.Tensor) {
-	delete(j.stats, t)
-	for _, op := range j.graph.Ops {
-		if j.float[op] == "" && (slices.Contains(op.Inputs, t) || slices.Contains(op.Outputs, t)) {
-			j.keepFloat(op, fmt.Sprintf("%q is infinite now and then", t.Name))
-		}
-	}
-}
-
-// notFiniteBefore is the first op up to the one that makes t with a constant that holds
-// NaN or infinity; nil: there is none.
-func (j *job) notFiniteBefore(t *tflite.Tensor) *tflite.Op {
-	for _, op := range j.graph.Ops {
-		for _, in := range op.Inputs {
-			if real(in) && in.Constant() && slices.ContainsFunc(in.Floats(), notFinite) {
-				return op
-			}
-		}
-		if slices.Contains(op.Outputs, t) {
-			break
-		}
-	}
-	return nil
+	return j.settleInfinite()
 }
 
 // observeInputs returns a function that makes an input and takes its statistics, and
@@ -125,22 +76,21 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 		return nil
 	}
 	probe, observed := probeModel(j.model, want)
-	readers := patchReaders(j, want)
-	pointwise := pointwiseInputs(j.graph)
+	g := gatherer{observed, patchReaders(j, want), pointwiseInputs(j.graph), j.sampleCount}
 	for _, o := range observed {
 		j.stats[o.tensor] = newTensorStats(channelCount(o.value), o.splits())
 		j.stats[o.tensor].given = len(j.opts.Calibration) > 0
 	}
-	inOrder := ordered[sampleStats](func(s sampleStats) {
+	inOrder := ordered(func(s sampleStats) {
 		for k, o := range observed {
 			j.stats[o.tensor].join(s.values[k], s.pre[k], s.rows[k], j.sampleCount)
 		}
-		for r, reader := range readers {
+		for r, reader := range g.readers {
 			j.patches[reader.op] = append(j.patches[reader.op], s.patches[r]...)
 		}
 	})
 	err := eachSample(j.opts, probe, j.sampleCount, input, func(i int, values [][]float32) {
-		inOrder(i, gather(observed, readers, pointwise, values, i, j.sampleCount))
+		inOrder(i, g.gather(i, values))
 	})
 	for _, o := range observed {
 		s := j.stats[o.tensor]
@@ -156,16 +106,24 @@ type sampleStats struct {
 	patches     [][]float32 // [reader]
 }
 
-// gather takes the statistics of the values of sample i of n, of those seen before
-// their activation also behind it.
-func gather(observed []observation, readers []patchReader, pointwise map[*tflite.Tensor]bool, values [][]float32, i, n int) sampleStats {
+// gatherer knows what is gathered of each of n samples.
+type gatherer struct {
+	observed  []observation
+	readers   []patchReader
+	pointwise map[*tflite.Tensor]bool
+	n         int
+}
+
+// gather takes the statistics of the values of sample i, of those seen before their
+// activation also behind it.
+func (g *gatherer) gather(i int, values [][]float32) sampleStats {
 	random := rand.NewPCG(uint64(i), 0) // other places in every sample
 	s := sampleStats{
 		values: make([][]moments, len(values)), pre: make([][]moments, len(values)),
-		rows: make([][]float32, len(values)), patches: make([][]float32, len(readers)),
+		rows: make([][]float32, len(values)), patches: make([][]float32, len(g.readers)),
 	}
 	for k, v := range values {
-		o := observed[k]
+		o := g.observed[k]
 		channels := channelCount(o.value)
 		lo, hi := channelBounds(v, channels)
 		some := someRows(v, channels, momentRows*channels, random)
@@ -177,16 +135,16 @@ func gather(observed []observation, readers []patchReader, pointwise map[*tflite
 		}
 		s.values[k] = withBounds(lo, hi, channelMeans(some, channels))
 		keep := rowValues
-		if pointwise[o.tensor] {
+		if g.pointwise[o.tensor] {
 			keep = max(keep, leastRows*channels)
 		}
-		s.rows[k] = someRows(v, channels, (keep+n-1)/n+channels-1, random)
+		s.rows[k] = someRows(v, channels, (keep+g.n-1)/g.n+channels-1, random)
 		cut(s.rows[k], o.fused)
 	}
-	for r, reader := range readers {
-		at := reader.observed(observed)
-		s.patches[r] = reader.window.somePatches(values[at], max(1, reader.rows/n), random)
-		cut(s.patches[r], observed[at].fused)
+	for r, reader := range g.readers {
+		at := reader.observed(g.observed)
+		s.patches[r] = reader.window.somePatches(values[at], max(1, reader.rows/g.n), random)
+		cut(s.patches[r], g.observed[at].fused)
 	}
 	return s
 }

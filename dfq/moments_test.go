@@ -79,7 +79,8 @@ func TestGather(t *testing.T) {
 		}
 		v[777], v[1001] = 14, -15 // one each, wherever the rows lie
 		before := slices.Clone(v)
-		s := gather([]observation{{tensor, tensor, act}}, nil, nil, [][]float32{v}, 0, 1)
+		g := gatherer{observed: []observation{{tensor, tensor, act}}, n: 1}
+		s := g.gather(0, [][]float32{v})
 		if !slices.Equal(v, before) {
 			t.Errorf("%v: the values themselves were changed", act)
 		}
@@ -109,7 +110,7 @@ func TestGather(t *testing.T) {
 			}
 		}
 		v[4000] = float32(math.NaN())
-		s = gather([]observation{{tensor, tensor, act}}, nil, nil, [][]float32{v}, 0, 1)
+		s = g.gather(0, [][]float32{v})
 		if m := s.values[0][4000%channels]; !math.IsNaN(m.lo + m.hi) {
 			t.Errorf("%v: not a number among them, and the bounds are %g and %g", act, m.lo, m.hi)
 		}
