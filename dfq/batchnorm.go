@@ -170,9 +170,9 @@ func depthwiseOfRest(g *tflite.Graph) int {
 func becomeDepthwise(op *tflite.Op, l *channelLine) {
 	name, n := op.Outputs[0].Name, len(l.scale)
 	w := &tflite.Tensor{Name: name + "_weights", Shape: []int{1, 1, 1, n}}
-	w.SetFloats(floats32(l.scale))
+	w.SetFloats(cast[float32](l.scale))
 	bias := &tflite.Tensor{Name: name + "_bias", Shape: []int{n}}
-	bias.SetFloats(floats32(l.shift))
+	bias.SetFloats(cast[float32](l.shift))
 	*op = tflite.Op{
 		Code: schema.BuiltinOperatorDEPTHWISE_CONV_2D, Version: 1,
 		Inputs: []*tflite.Tensor{l.x, w, bias}, Outputs: op.Outputs,
@@ -189,7 +189,7 @@ func multiply(g *tflite.Graph) {
 		if l == nil || op.Code != schema.BuiltinOperatorDIV {
 			continue
 		}
-		scale := floats32(l.scale)
+		scale := cast[float32](l.scale)
 		c := &tflite.Tensor{Name: op.Outputs[0].Name + "_factor"}
 		if !l.uniform() {
 			c.Shape = []int{len(scale)}
@@ -200,12 +200,4 @@ func multiply(g *tflite.Graph) {
 			Options: &schema.MulOptionsT{FusedActivationFunction: op.Activation()},
 		}
 	}
-}
-
-func floats32(v []float64) []float32 {
-	out := make([]float32, len(v))
-	for i, x := range v {
-		out[i] = float32(x)
-	}
-	return out
 }

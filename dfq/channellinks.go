@@ -358,12 +358,3 @@ func repeated(n, m int) []channelPair {
 	}
 	return pairs
 }
-
-// elements is how many values a shape holds.
-func elements(shape []int) int {
-	n := 1
-	for _, size := range shape {
-		n *= size
-	}
-	return n
-}

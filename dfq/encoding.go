@@ -72,18 +72,10 @@ func hull(encodings []Encoding) Range {
 // it states none.
 func fromMetadata(t metadata.Tensor) (e Encoding, why string) {
 	if len(t.Mean) > 0 && len(t.Std) > 0 && !slices.Contains(t.Std, 0) {
-		return normalized("metadata", floats64(t.Mean), floats64(t.Std)), fmt.Sprintf("NormalizationOptions: mean %v, std %v", t.Mean, t.Std)
+		return normalized("metadata", cast[float64](t.Mean), cast[float64](t.Std)), fmt.Sprintf("NormalizationOptions: mean %v, std %v", t.Mean, t.Std)
 	}
 	if len(t.Min) > 0 && len(t.Max) > 0 && slices.Min(t.Min) < slices.Max(t.Max) {
-		return Encoding{"metadata", floats64(t.Min), floats64(t.Max)}, fmt.Sprintf("Stats: min %v, max %v", t.Min, t.Max)
+		return Encoding{"metadata", cast[float64](t.Min), cast[float64](t.Max)}, fmt.Sprintf("Stats: min %v, max %v", t.Min, t.Max)
 	}
 	return Encoding{}, ""
-}
-
-func floats64(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = float64(x)
-	}
-	return out
 }

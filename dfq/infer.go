@@ -139,7 +139,7 @@ func subtractedMean(g *tflite.Graph, t *tflite.Tensor) float64 {
 	l := lineOf(op)
 	if l == nil && spec(op).filter == depthwise && uses[0].Input == depthwise.input && openFilter(op) != nil && op.Inputs[depthwise.weights].Len() == channelCount(t) {
 		// What "fold batch norms" made of two such ops.
-		l = &channelLine{t, floats64(op.Inputs[depthwise.weights].Floats()), floats64(op.Inputs[depthwise.bias].Floats())}
+		l = &channelLine{t, cast[float64](op.Inputs[depthwise.weights].Floats()), cast[float64](op.Inputs[depthwise.bias].Floats())}
 	}
 	if l == nil {
 		return 0
@@ -185,7 +185,7 @@ func biasSlope(op *tflite.Op) (slope float64, sure bool) {
 	f := spec(op).filter
 	w, b := op.Inputs[f.weights], op.Inputs[f.bias].Floats()
 	lay := layoutOf(w, f.out)
-	x, y := make([]float64, lay.channels), floats64(b)
+	x, y := make([]float64, lay.channels), cast[float64](b)
 	for i, v := range w.Floats() {
 		x[lay.channel(i)] -= float64(v)
 	}

@@ -13,11 +13,29 @@ import (
 type layout struct{ channels, inner int }
 
 func layoutOf(w *tflite.Tensor, axis int) layout {
-	l := layout{channels: w.Shape[axis], inner: 1}
-	for _, d := range w.Shape[axis+1:] {
-		l.inner *= d
+	return layout{channels: w.Shape[axis], inner: elements(w.Shape[axis+1:])}
+}
+
+// elements is how many values a shape holds.
+func elements(shape []int) int {
+	n := 1
+	for _, size := range shape {
+		n *= size
 	}
-	return l
+	return n
+}
+
+type number interface {
+	int8 | int16 | int32 | int64 | float32 | float64
+}
+
+// cast changes the type of numbers.
+func cast[To, From number](v []From) []To {
+	out := make([]To, len(v))
+	for i, x := range v {
+		out[i] = To(x)
+	}
+	return out
 }
 
 func (l layout) channel(i int) int { return i / l.inner % l.channels }

@@ -66,7 +66,7 @@ func perChannel(c, x *tflite.Tensor) bool {
 
 // finite reports whether float32 can hold l.
 func (l *channelLine) finite() bool {
-	return !slices.ContainsFunc(floats32(l.scale), notFinite) && !slices.ContainsFunc(floats32(l.shift), notFinite)
+	return !slices.ContainsFunc(cast[float32](l.scale), notFinite) && !slices.ContainsFunc(cast[float32](l.shift), notFinite)
 }
 
 // after is the line that equals first, then l.

@@ -168,15 +168,6 @@ func (j *job) quantizeTensor(t *tflite.Tensor) {
 // inside ends the names of tensors that a caller's tensor stands for outside.
 func (j *job) inside() string { return "_" + kernelName(j.grid()) }
 
-// cast changes the type of integers.
-func cast[T int8 | int16 | int64](v []int32) []T {
-	out := make([]T, len(v))
-	for i, x := range v {
-		out[i] = T(x)
-	}
-	return out
-}
-
 // replaceInSignatures points the model's signatures at tensors that took the
 // place of others at the boundary.
 func replaceInSignatures(m *tflite.Model, by map[*tflite.Tensor]*tflite.Tensor) {

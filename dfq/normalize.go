@@ -190,22 +190,20 @@ func floatCopy(t, as *tflite.Tensor) (*tflite.Tensor, error) {
 	c := t.Clone()
 	c.Name, c.Shape, c.Quant = as.Name, slices.Clone(as.Shape), nil
 	if q := t.Quant; q != nil && len(q.Scale) > 0 {
-		scaleUp(stored, q, t.Shape)
+		scaleUp(stored, t)
 	}
 	c.SetFloats(stored)
 	return c, nil
 }
 
-// scaleUp turns stored numbers into real ones.
-func scaleUp(v []float32, q *tflite.Quantization, shape []int) {
-	inner := 1 // elements between two steps of the quantized axis
+// scaleUp turns the stored numbers of t into real ones.
+func scaleUp(v []float32, t *tflite.Tensor) {
+	q, lay := t.Quant, layout{1, 1}
 	if len(q.Scale) > 1 {
-		for _, d := range shape[q.Axis+1:] {
-			inner *= d
-		}
+		lay = layoutOf(t, q.Axis)
 	}
 	for i := range v {
-		c := i / inner % len(q.Scale)
+		c := lay.channel(i)
 		zero := int64(0)
 		if c < len(q.Zero) {
 			zero = q.Zero[c]
