@@ -10,9 +10,9 @@ import (
 )
 
 // Runner evaluates a model: one slice per graph input and output, in the real
-// domain on both sides, whatever the tensors' types. The outputs are valid, and
-// may be written to, until the next call.
-type Runner func(inputs [][]float32) (outputs [][]float32, err error)
+// domain on both sides, whatever the tensors' types. The outputs are valid until the
+// next call, and are not written to.
+type Runner = func(inputs [][]float32) (outputs [][]float32, err error)
 
 // Interpreter makes a Runner of a model; close frees what it holds. A Runner is
 // used by one goroutine at a time.

@@ -15,6 +15,7 @@ import (
 
 	"dfq/dfq"
 	"dfq/tflite"
+	"dfq/tflite/interp"
 )
 
 // dataset is a list of samples, each the pixels (0 … 255, channel last) or
@@ -143,7 +144,7 @@ func keywords(dir string) (dataset, error) {
 // otherInputs are made up with a seed that no table's conversion has.
 func otherInputs(m *tflite.Model) (dataset, error) {
 	const n = 128
-	inputs, err := dfq.MadeUpInputs(m, &dfq.Options{Interpreter: open, Seed: 1 << 32}, n)
+	inputs, err := dfq.MadeUpInputs(m, &dfq.Options{Interpreter: interp.Open, Seed: 1 << 32}, n)
 	return dataset{n, slices.Repeat([]int{-1}, n), func(i int) ([]float32, error) { return slices.Clone(inputs[i][0]), nil }}, err
 }
 

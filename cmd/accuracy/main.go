@@ -175,19 +175,6 @@ func printHeader() {
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
-// open runs models in the interpreter.
-func open(m *tflite.Model) (dfq.Runner, func(), error) {
-	data, err := tflite.Encode(m)
-	if err != nil {
-		return nil, nil, err
-	}
-	in, err := interp.New(data, 1)
-	if err != nil {
-		return nil, nil, err
-	}
-	return in.Run, in.Close, nil
-}
-
 func (m model) measure(stepNames *regexp.Regexp) error {
 	data, err := os.ReadFile(filepath.Join(*shared, "models", m.name+".tflite"))
 	if err != nil {
@@ -251,7 +238,7 @@ func cutBefore(m *tflite.Model, names []string) {
 
 // row converts with both kinds of weights and prints one line per output.
 func (m model) row(float *tflite.Model, scored, held dataset, name string, opts dfq.Options, calibrate int) error {
-	opts.Interpreter, opts.AllowFloat = open, true
+	opts.Interpreter, opts.AllowFloat = interp.Open, true
 	if *int16 {
 		opts.Activations = dfq.Int16
 	}
@@ -335,7 +322,7 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 	sample := func(i int) ([][]float32, error) { return m.sample(d, i) }
 	var mu sync.Mutex
 	var rightFloat, rightInt8 int
-	diff, err := dfq.Compare(float, int8, open, d.n, sample, func(i int, want, got [][]float32) {
+	diff, err := dfq.Compare(float, int8, interp.Open, d.n, sample, func(i int, want, got [][]float32) {
 		mu.Lock()
 		defer mu.Unlock()
 		if dfq.ArgMax(want[0]) == d.class[i]+m.offset {
@@ -352,7 +339,7 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 	if m.labelled {
 		r.topFloat, r.topInt8 = float64(rightFloat)/float64(d.n), float64(rightInt8)/float64(d.n)
 	}
-	twinDiff, err := dfq.Compare(float, twin, open, min(d.n, 50), sample, nil)
+	twinDiff, err := dfq.Compare(float, twin, interp.Open, min(d.n, 50), sample, nil)
 	if err != nil {
 		return r, err
 	}
@@ -363,7 +350,7 @@ func (m model) compare(float, int8, twin *tflite.Model, d dataset) (r result, er
 }
 
 func (m model) printLayers(float, int8 *tflite.Model, d dataset) error {
-	ls, err := dfq.CompareLayers(float, int8, open, min(d.n, 16), func(i int) ([][]float32, error) { return m.sample(d, i) })
+	ls, err := dfq.CompareLayers(float, int8, interp.Open, min(d.n, 16), func(i int) ([][]float32, error) { return m.sample(d, i) })
 	for _, l := range ls {
 		log.Printf("%4d %-20s %6.1f dB, alone %6.1f dB, outputs %6.1f dB  mean shift %6.3f  saturated %.4f  %s", l.Index, l.Op, l.SQNR, l.Alone, l.Outputs, l.MeanShift, l.Saturated, l.Name)
 	}

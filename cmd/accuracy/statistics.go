@@ -8,6 +8,7 @@ import (
 
 	"dfq/dfq"
 	"dfq/tflite"
+	"dfq/tflite/interp"
 )
 
 var ofStatistics = flag.Bool("statistics", false, "print how close the statistics of made-up inputs come to those of photographs instead")
@@ -23,7 +24,7 @@ type distances struct {
 // printStatistics prints the quantiles over the model's tensors for made-up
 // inputs, and for a second set of photographs.
 func (m model) printStatistics(float *tflite.Model, all dataset) error {
-	opts := dfq.Options{Interpreter: open}
+	opts := dfq.Options{Interpreter: interp.Open}
 	if m.pixels() {
 		opts.Inputs = []dfq.InputRange{{Mean: m.mean, Std: m.std}}
 	}

@@ -16,13 +16,7 @@ func fastest() dfq.Interpreter {
 	if !interp.Available {
 		return nil
 	}
-	return func(m *tflite.Model) (dfq.Runner, func(), error) {
-		data, err := tflite.Encode(m)
-		if err != nil {
-			return nil, nil, err
-		}
-		return open(data)
-	}
+	return interp.Open // on one thread: samples are run in parallel instead
 }
 
 // asRead opens files in the interpreter as they were read, byte by byte.
@@ -39,7 +33,7 @@ func asRead(files ...*modelFile) dfq.Interpreter {
 
 // open opens the file in the interpreter. Errors, those of runs as well, name it.
 func (f *modelFile) open() (dfq.Runner, func(), error) {
-	run, stop, err := open(f.data)
+	run, stop, err := interp.OpenFile(f.data)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.name, err)
 		if of := (*interp.LibraryError)(nil); !errors.As(err, &of) {
@@ -54,13 +48,4 @@ func (f *modelFile) open() (dfq.Runner, func(), error) {
 		}
 		return outputs, err
 	}, stop, nil
-}
-
-// open takes one thread: samples are run in parallel instead.
-func open(data []byte) (dfq.Runner, func(), error) {
-	in, err := interp.New(data, 1)
-	if err != nil {
-		return nil, nil, err
-	}
-	return in.RunInPlace, in.Close, nil
 }
