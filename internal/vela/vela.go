@@ -16,10 +16,10 @@ import (
 	"dfq/tflite"
 )
 
-// ErrMissing says how to get Vela.
-var ErrMissing = errors.New("no ethos-u-vela in Python (pip install ethos-u-vela, or set VELA to its command)")
+// errMissing says how to get Vela.
+var errMissing = errors.New("no ethos-u-vela in Python (pip install ethos-u-vela, or set VELA to its command)")
 
-// Find returns the command that starts Vela, or ErrMissing.
+// Find returns the command that starts Vela, or errMissing.
 func Find() ([]string, error) {
 	for _, command := range [][]string{{os.Getenv("VELA")}, {"vela"}, {"python3", "-m", "ethosu.vela"}} {
 		if command[0] == "" {
@@ -29,7 +29,7 @@ func Find() ([]string, error) {
 			return command, nil
 		}
 	}
-	return nil, ErrMissing
+	return nil, errMissing
 }
 
 // Accelerators are the configurations that stand for the targets of the lint.

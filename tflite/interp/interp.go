@@ -187,16 +187,6 @@ func (in *Interpreter) RunInPlace(inputs [][]float32) ([][]float32, error) {
 	return collect(in, tensor.realInPlace)
 }
 
-// RunRaw is Run on the stored bytes of both sides: little endian, quantized
-// where the tensor is.
-func (in *Interpreter) RunRaw(inputs [][]byte) ([][]byte, error) {
-	err := in.invoke(len(inputs), func(i int, t tensor) error { return t.setRaw(inputs[i]) })
-	if err != nil {
-		return nil, err
-	}
-	return collect(in, tensor.raw)
-}
-
 // invoke fills each of n inputs with set and runs the model.
 func (in *Interpreter) invoke(n int, set func(i int, t tensor) error) error {
 	if in.c == nil {

@@ -81,7 +81,7 @@ func TestAnyTensorAsOutput(t *testing.T) {
 	equal(t, first, y, sum, x, c, y) // a later run leaves the slices alone
 }
 
-// A quantized model takes and gives real values; RunRaw its stored ones.
+// A quantized model takes and gives real values; runRaw its stored ones.
 func TestQuantizedBoundary(t *testing.T) {
 	q := func(name string, scale float32, zero int64) *tflite.Tensor {
 		return &tflite.Tensor{Name: name, Type: schema.TensorTypeINT8, Shape: []int{1, 4},
@@ -95,7 +95,7 @@ func TestQuantizedBoundary(t *testing.T) {
 			Inputs: []*tflite.Tensor{x}, Outputs: []*tflite.Tensor{y}}},
 	})
 	equal(t, run(t, in, []float32{-1, 0, 2.2, 1000}), []float32{0, 0, 2, 58.5})
-	out, err := in.RunRaw([][]byte{{8, 10, 14, 127}})
+	out, err := in.runRaw([][]byte{{8, 10, 14, 127}})
 	if want := []byte{0x80, 0x80, 0x88, 0x6a}; err != nil || !bytes.Equal(out[0], want) {
 		t.Errorf("raw: got %v, %v, want %v", out, err, want)
 	}
@@ -131,8 +131,8 @@ func TestWrongInputs(t *testing.T) {
 			t.Errorf("Run(%v): %v, want %s", c.inputs, err, c.want)
 		}
 	}
-	if _, err := in.RunRaw([][]byte{make([]byte, 15)}); err == nil || !strings.Contains(err.Error(), "15 bytes given, 16 needed") {
-		t.Errorf("RunRaw: %v", err)
+	if _, err := in.runRaw([][]byte{make([]byte, 15)}); err == nil || !strings.Contains(err.Error(), "15 bytes given, 16 needed") {
+		t.Errorf("runRaw: %v", err)
 	}
 	equal(t, run(t, in, []float32{0, 0, 0, 0})[:1], []float32{1, 2, 3, 4}) // none of this broke it
 	in.Close()
@@ -335,7 +335,7 @@ func TestSharedRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer in.Close()
-				if outputs[i], err = in.RunRaw(noise(t, m)); err != nil {
+				if outputs[i], err = in.runRaw(noise(t, m)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -355,7 +355,7 @@ func TestSharedInnerTensors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := openShared(t, name).RunRaw(noise(t, m))
+			want, err := openShared(t, name).runRaw(noise(t, m))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -363,7 +363,7 @@ func TestSharedInnerTensors(t *testing.T) {
 			for _, op := range g.Ops {
 				g.Outputs = append(g.Outputs, op.Outputs...)
 			}
-			out, err := open(t, g).RunRaw(noise(t, m))
+			out, err := open(t, g).runRaw(noise(t, m))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -414,7 +414,7 @@ func TestSharedKeywords(t *testing.T) {
 		}
 		words := run(t, float, x)[0]
 		byReal := run(t, quant, x)[0]
-		byStored, err := quant.RunRaw([][]byte{stored})
+		byStored, err := quant.runRaw([][]byte{stored})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,9 +17,6 @@ func (*Interpreter) Run(inputs [][]float32) ([][]float32, error) { return nil, E
 // RunInPlace returns ErrUnavailable.
 func (*Interpreter) RunInPlace(inputs [][]float32) ([][]float32, error) { return nil, ErrUnavailable }
 
-// RunRaw returns ErrUnavailable.
-func (*Interpreter) RunRaw(inputs [][]byte) ([][]byte, error) { return nil, ErrUnavailable }
-
 // Close does nothing.
 func (*Interpreter) Close() {}
 

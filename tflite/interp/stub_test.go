@@ -18,7 +18,4 @@ func TestUnavailable(t *testing.T) {
 	if _, err := new(Interpreter).RunInPlace(nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("RunInPlace: %v", err)
 	}
-	if _, err := new(Interpreter).RunRaw(nil); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("RunRaw: %v", err)
-	}
 }

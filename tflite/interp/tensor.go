@@ -43,18 +43,6 @@ func (t tensor) size() int {
 	return 0
 }
 
-// setRaw overwrites the tensor's bytes.
-func (t tensor) setRaw(b []byte) error {
-	if len(b) != len(t.bytes) {
-		return fmt.Errorf("%d bytes given, %d needed", len(b), len(t.bytes))
-	}
-	copy(t.bytes, b)
-	return nil
-}
-
-// raw returns a copy of the tensor's bytes.
-func (t tensor) raw() ([]byte, error) { return append([]byte{}, t.bytes...), nil }
-
 // setReal overwrites the tensor with real values.
 func (t tensor) setReal(x []float32) error {
 	size := t.size()

@@ -15,8 +15,8 @@ import (
 	"dfq/tflite"
 )
 
-// Entry is the name of the model's metadata entry.
-const Entry = "TFLITE_METADATA"
+// entryName is the name of the model's metadata entry.
+const entryName = "TFLITE_METADATA"
 
 // Info is the metadata of a model. Strings that are not given are empty.
 type Info struct {
@@ -85,7 +85,7 @@ const (
 // Read returns the metadata of m, nil if it has none.
 func Read(m *tflite.Model) (*Info, error) {
 	for _, entry := range m.Metadata {
-		if entry.Name != Entry {
+		if entry.Name != entryName {
 			continue
 		}
 		info, err := parse(entry.Data)
@@ -93,7 +93,7 @@ func Read(m *tflite.Model) (*Info, error) {
 			info.Files, err = files(m.Trailer)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("metadata %s: %w", Entry, err)
+			return nil, fmt.Errorf("metadata %s: %w", entryName, err)
 		}
 		return info, nil
 	}

@@ -72,7 +72,7 @@ func sample() []byte {
 }
 
 func model(data []byte) *tflite.Model {
-	return &tflite.Model{Metadata: []*tflite.Metadata{{Name: "other", Data: []byte("x")}, {Name: Entry, Data: data}}}
+	return &tflite.Model{Metadata: []*tflite.Metadata{{Name: "other", Data: []byte("x")}, {Name: entryName, Data: data}}}
 }
 
 func TestRead(t *testing.T) {
