@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"dfq/schema"
 )
@@ -290,4 +291,30 @@ func list[T any](items []T, text func(T) string) string {
 		parts[i] = text(item)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Printable is a name that a file holds, quoted where it is not to be printed as it is.
+func Printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// Place says where op stands, for messages: its index, code and the name of
+// its first output, as in
+//
+//	op 12 DEPTHWISE_CONV_2D "block_3/dw"
+func (g *Graph) Place(op *Op) string {
+	name := op.Code.String()
+	if op.Custom != "" {
+		name += " " + Printable(op.Custom)
+	}
+	place := fmt.Sprintf("op %d %s", slices.Index(g.Ops, op), name)
+	for _, t := range op.Outputs {
+		if t != nil {
+			return fmt.Sprintf("%s %q", place, t.Name)
+		}
+	}
+	return place
 }

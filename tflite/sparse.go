@@ -8,6 +8,9 @@ import (
 	"dfq/schema"
 )
 
+// Sparse reports whether t's data holds only the elements that sparsity names.
+func (t *Tensor) Sparse() bool { return t.rest != nil && t.rest.Sparsity != nil }
+
 // Densify gives every constant that is stored sparse all of its elements. An op
 // DENSIFY of such a constant goes; its output is a constant then.
 //

@@ -6,9 +6,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode"
 
 	"dfq/schema"
 )
@@ -233,6 +230,76 @@ func (t *Tensor) validate() error {
 	return t.Quant.validate(t)
 }
 
+// check tests what both reading and writing rely on: a shape that can be
+// multiplied out, data of the right length, and matching quantization lists.
+func (t *Tensor) check() error {
+	size, err := t.byteSize()
+	if err != nil {
+		return err
+	}
+	if t.Data != nil && size >= 0 && !t.Sparse() && len(t.Data) != size {
+		return fmt.Errorf("%d bytes of data, but %s%v takes %d", len(t.Data), t.Type, t.Shape, size)
+	}
+	if q := t.Quant; q != nil && len(q.Zero) > 0 && len(q.Scale) > 0 && len(q.Zero) != len(q.Scale) {
+		return fmt.Errorf("%d scales, but %d zero points", len(q.Scale), len(q.Zero))
+	}
+	return nil
+}
+
+// byteSize is the length in bytes of t's data, -1 if type and shape do not
+// determine it.
+func (t *Tensor) byteSize() (int, error) {
+	bits, ok := elementBits[t.Type]
+	if !ok {
+		return 0, fmt.Errorf("type %d is newer than the format known here", t.Type)
+	}
+	n := 1
+	for _, dim := range t.Shape {
+		if dim < 0 || dim > math.MaxInt32 {
+			return 0, fmt.Errorf("shape %v", t.Shape)
+		}
+		if dim > 0 && n > math.MaxInt/256/dim { // 256: no element has more bits
+			return 0, fmt.Errorf("shape %v has too many elements", t.Shape)
+		}
+		n *= max(dim, 1)
+	}
+	if bits == 0 {
+		return -1, nil
+	}
+	if slices.Contains(t.Shape, 0) {
+		return 0, nil
+	}
+	return (n*bits + 7) / 8, nil
+}
+
+// elementBits is the size of one element in a buffer, 0 where it varies.
+// Types under eight bits are packed.
+var elementBits = map[schema.TensorType]int{
+	schema.TensorTypeFLOAT32:       32,
+	schema.TensorTypeFLOAT16:       16,
+	schema.TensorTypeINT32:         32,
+	schema.TensorTypeUINT8:         8,
+	schema.TensorTypeINT64:         64,
+	schema.TensorTypeSTRING:        0,
+	schema.TensorTypeBOOL:          8,
+	schema.TensorTypeINT16:         16,
+	schema.TensorTypeCOMPLEX64:     64,
+	schema.TensorTypeINT8:          8,
+	schema.TensorTypeFLOAT64:       64,
+	schema.TensorTypeCOMPLEX128:    128,
+	schema.TensorTypeUINT64:        64,
+	schema.TensorTypeRESOURCE:      0,
+	schema.TensorTypeVARIANT:       0,
+	schema.TensorTypeUINT32:        32,
+	schema.TensorTypeUINT16:        16,
+	schema.TensorTypeINT4:          4,
+	schema.TensorTypeBFLOAT16:      16,
+	schema.TensorTypeINT2:          2,
+	schema.TensorTypeUINT4:         4,
+	schema.TensorTypeFLOAT8_E4M3FN: 8,
+	schema.TensorTypeFLOAT8_E5M2:   8,
+}
+
 func (q *Quantization) validate(t *Tensor) error {
 	n := len(q.Scale)
 	if n == 0 && q.details == nil {
@@ -263,30 +330,4 @@ func (q *Quantization) validate(t *Tensor) error {
 		}
 	}
 	return nil
-}
-
-// Printable is a name that a file holds, quoted where it is not to be printed as it is.
-func Printable(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(name)
-	}
-	return name
-}
-
-// Place says where op stands, for messages: its index, code and the name of
-// its first output, as in
-//
-//	op 12 DEPTHWISE_CONV_2D "block_3/dw"
-func (g *Graph) Place(op *Op) string {
-	name := op.Code.String()
-	if op.Custom != "" {
-		name += " " + Printable(op.Custom)
-	}
-	place := fmt.Sprintf("op %d %s", slices.Index(g.Ops, op), name)
-	for _, t := range op.Outputs {
-		if t != nil {
-			return fmt.Sprintf("%s %q", place, t.Name)
-		}
-	}
-	return place
 }
