@@ -307,5 +307,5 @@ func (s *tensorStats) copyChannel(from, to int) {
 	for _, v := range [][]float32{s.rows, s.seen.lows, s.seen.highs} {
 		copyChannel(v, layout{n, 1}, n, from, to)
 	}
-	s.lo, s.hi = bounds(s.channels)
+	s.Range = bounds(s.channels)
 }

@@ -136,7 +136,7 @@ func sameStatistics(t *testing.T, name string, a, b *job) {
 		}
 		for _, v := range [][2][]float32{{s.rows, o.rows}, {s.seen.lows, o.seen.lows}, {s.seen.highs, o.seen.highs}} {
 			for i, y := range v[0] {
-				if !near(float64(y), float64(v[1][i]), o.hi-o.lo) {
+				if !near(float64(y), float64(v[1][i]), o.Hi-o.Lo) {
 					t.Fatalf("%s: value %d kept of %q is %g, found again %g", name, i, x.Name, y, v[1][i])
 				}
 			}

@@ -22,7 +22,7 @@ func estimate(j *job) error {
 	}
 	for _, t := range j.graph.Inputs {
 		if s := j.stats[t]; s != nil {
-			s.lo, s.hi = bounds(s.channels)
+			s.Range = bounds(s.channels)
 		}
 	}
 	return j.settleInfinite()
@@ -94,7 +94,7 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 	})
 	for _, o := range observed {
 		s := j.stats[o.tensor]
-		s.lo, s.hi = bounds(s.channels)
+		s.Range = bounds(s.channels)
 	}
 	return err
 }

@@ -192,8 +192,8 @@ func TestEstimate(t *testing.T) {
 		n += float64(len(out[0]) / 4)
 	}
 	s := j.stats[j.graph.Outputs[0]]
-	if s.lo != lo || s.hi != hi {
-		t.Errorf("from %g to %g, want %g to %g", s.lo, s.hi, lo, hi)
+	if s.Lo != lo || s.Hi != hi {
+		t.Errorf("from %g to %g, want %g to %g", s.Lo, s.Hi, lo, hi)
 	}
 	for c, m := range s.channels {
 		if m.n != n || math.Abs(m.mean-sum[c]/n) > 1e-6 {
@@ -201,8 +201,8 @@ func TestEstimate(t *testing.T) {
 		}
 	}
 	relu := j.stats[j.graph.Ops[0].Outputs[0]]
-	if relu.lo < 0 || relu.pre[0].lo >= 0 && relu.pre[1].lo >= 0 {
-		t.Errorf("behind the RELU from %g, before it from %g and %g", relu.lo, relu.pre[0].lo, relu.pre[1].lo)
+	if relu.Lo < 0 || relu.pre[0].lo >= 0 && relu.pre[1].lo >= 0 {
+		t.Errorf("behind the RELU from %g, before it from %g and %g", relu.Lo, relu.pre[0].lo, relu.pre[1].lo)
 	}
 }
 

@@ -32,18 +32,18 @@ func (e *extremes) apply(n int, f func(c int, x float64) float64) {
 // input may be one as well. With few samples it is the range of all, and with few
 // positions in each nearly so: see farthestOfFew; of given samples, which may show rarely
 // what the network looks for, it is the range of all there.
-func (s *tensorStats) usual() (lo, hi float64) {
+func (s *tensorStats) usual() Range {
 	if s.kept != nil {
-		return s.kept.Lo, s.kept.Hi
+		return *s.kept
 	}
 	n := len(s.channels)
 	if n == 0 || len(s.seen.lows) < fewSamples*n {
-		return s.lo, s.hi
+		return s.Range
 	}
 	largest, samples := largestUsual, len(s.seen.lows)/n
 	if s.channels[0].n < float64(fewPositions*samples) {
 		if samples < oneIn || s.given {
-			return s.lo, s.hi
+			return s.Range
 		}
 		largest = farthestOfFew
 	}
@@ -52,7 +52,7 @@ func (s *tensorStats) usual() (lo, hi float64) {
 		lows = append(lows, -float64(slices.Min(s.seen.lows[i:i+n])))
 		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
 	}
-	return -largest(lows), largest(highs)
+	return Range{-largest(lows), largest(highs)}
 }
 
 // fewSamples are too few to tell an outlier.
@@ -102,11 +102,9 @@ func largestWithin(v []float64, fence float64) float64 {
 
 // usualStep is that of an activation's usual range.
 func (j *job) usualStep(t *tflite.Tensor) float64 {
-	s := j.stats[t]
-	lo, hi := s.usual()
+	r := j.stats[t].usual()
 	if j.grid() == affine.Int16 {
-		r := s.rangeInt16()
-		lo, hi = r.Lo, r.Hi
+		r = j.stats[t].rangeInt16()
 	}
-	return float64(j.grid().Params(lo, hi).Scale)
+	return float64(j.grid().Params(r.Lo, r.Hi).Scale)
 }

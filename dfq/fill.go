@@ -57,8 +57,8 @@ func fillRanges(j *job) error {
 func (j *job) rooms() map[*tflite.Tensor]*Range {
 	room, uses := map[*tflite.Tensor]*Range{}, j.graph.Uses()
 	for t, s := range j.stats {
-		lo, hi := s.usual()
-		room[t] = &Range{lo, hi}
+		r := s.usual()
+		room[t] = &r
 	}
 	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
 		if j.float[op] != "" || j.scaleRule(op).kind != sameScale || len(op.Outputs) == 0 {
@@ -114,14 +114,14 @@ func newFilling(j *job, b *block, importance map[*tflite.Tensor][]float64) *fill
 		return make([]float64, channelCount(t)) // no output shows it
 	}
 	for k, t := range b.tensors {
-		lo, hi := j.stats[t].usual()
+		usual := j.stats[t].usual()
 		if b.parted {
-			lo = math.Min(lo, -hi/smallEnd)
+			usual.Lo = math.Min(usual.Lo, -usual.Hi/smallEnd)
 		}
 		weight := j.stats[t].share(func(x float64) bool { return x != 0 })
 		for c, r := range b.ranges[k] {
 			weight[c] *= of(t)[c]
-			raise(f.least, r.place, r.withHeadroom(lo, hi))
+			raise(f.least, r.place, r.withHeadroom(usual))
 		}
 		f.weight = append(f.weight, weight)
 	}
@@ -157,13 +157,13 @@ func (r *reader) largestOfRows() [][]float32 {
 
 // withHeadroom is the least scale that keeps headroom between a channel and the ends of its
 // tensor's usual range; 1 where it has none to give.
-func (c channelRange) withHeadroom(lo, hi float64) float64 {
+func (c channelRange) withHeadroom(usual Range) float64 {
 	filled := 0.0
-	if lo < 0 {
-		filled = c.lo / lo
+	if usual.Lo < 0 {
+		filled = c.lo / usual.Lo
 	}
-	if hi > 0 {
-		filled = math.Max(filled, c.hi/hi)
+	if usual.Hi > 0 {
+		filled = math.Max(filled, c.hi/usual.Hi)
 	}
 	return math.Min(1, headroom*filled)
 }

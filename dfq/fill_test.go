@@ -32,22 +32,21 @@ func TestFillKeepsTheFunction(t *testing.T) {
 			if before[tensor.Name] == nil && silu[tensor.Name] {
 				continue // what a parted gate reads
 			}
-			lo, hi := s.usual()
-			oldLo, oldHi := before[tensor.Name].usual()
+			usual, old := s.usual(), before[tensor.Name].usual()
 			if s.kept != nil {
-				oldLo, oldHi = room[tensor.Name].Lo, room[tensor.Name].Hi
+				old = *room[tensor.Name]
 			}
-			lowest := oldLo
+			lowest := old.Lo
 			if silu[tensor.Name] {
-				lowest = math.Min(oldLo, -oldHi/smallEnd)
+				lowest = math.Min(old.Lo, -old.Hi/smallEnd)
 			}
-			if room := 1e-5 * (oldHi - oldLo); lo < lowest-room || lo > oldLo+room || math.Abs(hi-oldHi) > room {
-				t.Errorf("%q has [%g, %g], before [%g, %g]", tensor.Name, lo, hi, oldLo, oldHi)
+			if room := 1e-5 * (old.Hi - old.Lo); usual.Lo < lowest-room || usual.Lo > old.Lo+room || math.Abs(usual.Hi-old.Hi) > room {
+				t.Errorf("%q has %v, before %v", tensor.Name, usual, old)
 			}
 			for c, m := range s.channels {
 				b := before[tensor.Name].channels[c]
-				if m.hi > b.hi*1.0001 && m.hi > hi/headroom*1.0001 || m.lo < b.lo*1.0001 && m.lo < lowest/headroom*1.0001 && !cut[tensor.Name] {
-					t.Errorf("%q, channel %d was scaled from [%g, %g] to [%g, %g] and has no headroom in [%g, %g]", tensor.Name, c, b.lo, b.hi, m.lo, m.hi, lo, hi)
+				if m.hi > b.hi*1.0001 && m.hi > usual.Hi/headroom*1.0001 || m.lo < b.lo*1.0001 && m.lo < lowest/headroom*1.0001 && !cut[tensor.Name] {
+					t.Errorf("%q, channel %d was scaled from [%g, %g] to [%g, %g] and has no headroom in %v", tensor.Name, c, b.lo, b.hi, m.lo, m.hi, usual)
 				}
 			}
 		}
@@ -77,8 +76,7 @@ func TestFillKeepsHeadroom(t *testing.T) {
 		if pass == "fill ranges" && len(j.report.Equalized) == 0 {
 			t.Error("nothing was scaled: what is tested?")
 		}
-		lo, hi := j.stats[j.graph.Ops[0].Outputs[0]].usual()
-		return Range{lo, hi}
+		return j.stats[j.graph.Ops[0].Outputs[0]].usual()
 	}
 	if before, after := usual("estimate"), usual("fill ranges"); before != after {
 		t.Errorf("the usual range was %v and became %v", before, after)

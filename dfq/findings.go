@@ -170,8 +170,8 @@ func (j *job) findFedBack() {
 			continue
 		}
 		lo, hi := j.grid().Range(params(t.Quant))
-		if s, step := j.stats[o], float64(scaleOf(t)); s.lo < lo-step || s.hi > hi+step {
-			j.find(fedBack, nil, t, "it holds [%.4g, %.4g], and output %q of the same shape was [%.4g, %.4g]", lo, hi, o.Name, s.lo, s.hi)
+		if s, step := j.stats[o], float64(scaleOf(t)); s.Lo < lo-step || s.Hi > hi+step {
+			j.find(fedBack, nil, t, "it holds [%.4g, %.4g], and output %q of the same shape was [%.4g, %.4g]", lo, hi, o.Name, s.Lo, s.Hi)
 		}
 	}
 }
@@ -207,7 +207,7 @@ func (j *job) findSaturation(op *tflite.Op, t *tflite.Tensor) {
 		case len(j.opts.Calibration) > 0:
 			kind.advice = "--ranges min-max clips nothing that the given inputs show"
 		}
-		j.find(kind, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which %s holds; seen were [%.4g, %.4g]", 100*share, lo, hi, kernelName(j.grid()), s.lo, s.hi)
+		j.find(kind, op, t, "%.1f %% of its values lie outside [%.4g, %.4g], which %s holds; seen were [%.4g, %.4g]", 100*share, lo, hi, kernelName(j.grid()), s.Lo, s.Hi)
 	}
 }
 
@@ -220,13 +220,13 @@ func (j *job) findCrushed(op *tflite.Op) {
 	}
 	for _, t := range op.Inputs {
 		s := j.stats[t]
-		if s == nil || s.hi == s.lo {
+		if s == nil || s.Hi == s.Lo {
 			continue
 		}
-		if steps := (s.hi - s.lo) / float64(scaleOf(out)); steps < fewSteps {
+		if steps := (s.Hi - s.Lo) / float64(scaleOf(out)); steps < fewSteps {
 			grid := j.grid()
 			lo, hi := grid.Range(params(out.Quant))
-			j.find(crushedInput, op, t, "its values, [%.4g, %.4g], get %.1f of %d steps: the scale they share is that of [%.4g, %.4g]", s.lo, s.hi, steps, grid.Max-grid.Min+1, lo, hi)
+			j.find(crushedInput, op, t, "its values, [%.4g, %.4g], get %.1f of %d steps: the scale they share is that of [%.4g, %.4g]", s.Lo, s.Hi, steps, grid.Max-grid.Min+1, lo, hi)
 		}
 	}
 }
@@ -253,13 +253,13 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 	}
 	if len(small) > 0 && (len(small) < alive || alive == 1) {
 		j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
-			len(small), len(s.channels), few(small), hiddenSteps, step, s.lo, s.hi).Channels = small
+			len(small), len(s.channels), few(small), hiddenSteps, step, s.Lo, s.Hi).Channels = small
 		return
 	}
 	tiny, nonzero := s.vanishing(step)
 	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {
 		j.find(hiddenValues, op, t, "%.0f %% of its values are less than half a step of its scale %.3g and become 0; all of [%.4g, %.4g] share it",
-			100*share, step, s.lo, s.hi)
+			100*share, step, s.Lo, s.Hi)
 	}
 }
 

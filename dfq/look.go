@@ -51,8 +51,7 @@ func Statistics(m *tflite.Model, opts *Options) ([]TensorStatistics, error) {
 		if s == nil {
 			continue
 		}
-		lo, hi := s.usual()
-		ts := TensorStatistics{Name: t.Name, Seen: Range{s.lo, s.hi}, Usual: Range{lo, hi}}
+		ts := TensorStatistics{Name: t.Name, Seen: s.Range, Usual: s.usual()}
 		for _, c := range s.channels {
 			ts.Mean, ts.Deviation = append(ts.Mean, c.mean), append(ts.Deviation, c.deviation())
 		}

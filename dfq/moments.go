@@ -139,14 +139,14 @@ func cut(v []float32, act schema.ActivationFunctionType) {
 	}
 }
 
-// bounds are the least and largest value of all channels.
-func bounds(channels []moments) (lo, hi float64) {
+// bounds is the range of all channels.
+func bounds(channels []moments) Range {
 	if len(channels) == 0 {
-		return 0, 0
+		return Range{}
 	}
-	lo, hi = channels[0].lo, channels[0].hi
+	r := Range{channels[0].lo, channels[0].hi}
 	for _, m := range channels {
-		lo, hi = math.Min(lo, m.lo), math.Max(hi, m.hi)
+		r = r.hull(Range{m.lo, m.hi})
 	}
-	return lo, hi
+	return r
 }

@@ -26,7 +26,7 @@ const (
 func (r RangeRule) choose(s *tensorStats) chosenRange {
 	switch r {
 	case MinMax:
-		return chosenRange{Range{s.lo, s.hi}, "least and largest value"}
+		return chosenRange{s.Range, "least and largest value"}
 	case SixDeviations:
 		lo, hi := 0.0, 0.0
 		for _, m := range s.preActivation() {
@@ -35,9 +35,7 @@ func (r RangeRule) choose(s *tensorStats) chosenRange {
 		}
 		return chosenRange{Range{lo, hi}, "mean ± 6 deviations"}
 	}
-	lo, hi := s.usual()
-	lo, hi = leastErrorRange(some(s.rows, len(s.channels), rangeValues), lo, hi)
-	return chosenRange{Range{lo, hi}, "least expected error"}
+	return chosenRange{leastErrorRange(some(s.rows, len(s.channels), rangeValues), s.usual()), "least expected error"}
 }
 
 // rangeValues are enough to choose a range from.
@@ -65,11 +63,11 @@ func gcd(a, b int) int {
 	return a
 }
 
-// leastErrorRange is the range within [lo, hi], cut by an eighth at most on
+// leastErrorRange is the part of a range, cut by an eighth at most on
 // either side, at which int8 has the least expected squared error on the given
 // values: what clipping loses against what a smaller step gains. It is cut no
 // further since made-up inputs show too little of what is rare and matters.
-func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
+func leastErrorRange(values []float32, r Range) Range {
 	v := slices.Clone(values)
 	slices.Sort(v)
 	n := len(v)
@@ -79,7 +77,8 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 		sum[i+1] = sum[i] + float64(x)
 		square[i+1] = square[i] + float64(float64(x)*float64(x))
 	}
-	cost := func(lo, hi float64) float64 {
+	cost := func(r Range) float64 {
+		lo, hi := r.Lo, r.Hi
 		step := (math.Max(hi, 0) - math.Min(lo, 0)) / 255
 		a, _ := slices.BinarySearch(v, float32(lo))
 		b, _ := slices.BinarySearch(v, float32(hi))
@@ -87,15 +86,14 @@ func leastErrorRange(values []float32, lo, hi float64) (float64, float64) {
 		above := square[n] - square[b] - float64(2*hi*(sum[n]-sum[b])) + float64(float64(n-b)*hi*hi)
 		return below + above + float64(b-a)*step*step/12
 	}
-	best := cost(lo, hi)
-	bestLo, bestHi := lo, hi
+	best, least := r, cost(r)
 	for i := 28; i <= 32; i++ {
 		for k := 28; k <= 32; k++ {
-			l, h := lo*float64(i)/32, hi*float64(k)/32
-			if c := cost(l, h); c < best {
-				best, bestLo, bestHi = c, l, h
+			part := Range{r.Lo * float64(i) / 32, r.Hi * float64(k) / 32}
+			if c := cost(part); c < least {
+				best, least = part, c
 			}
 		}
 	}
-	return bestLo, bestHi
+	return best
 }

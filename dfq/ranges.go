@@ -37,7 +37,7 @@ func assignRanges(j *job) error {
 	for _, t := range j.graph.Tensors() {
 		if s := j.stats[t]; s != nil && t.Quant != nil {
 			lo, hi := g.grid.Range(params(t.Quant))
-			j.report.Tensors = append(j.report.Tensors, TensorReport{t.Name, Range{s.lo, s.hi}, Range{lo, hi}, g.find(t).rule, t.Quant.Scale[0], t.Quant.Zero[0]})
+			j.report.Tensors = append(j.report.Tensors, TensorReport{t.Name, s.Range, Range{lo, hi}, g.find(t).rule, t.Quant.Scale[0], t.Quant.Zero[0]})
 		}
 	}
 	return nil
@@ -207,8 +207,8 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 		if len(j.opts.Calibration) > 0 {
 			below, above = roomGiven, roomGiven
 		}
-		lo, hi := s.usual()
-		return chosenRange{Range{below * lo, above * hi}, "answer: what is usual, with room"}
+		r := s.usual()
+		return chosenRange{Range{below * r.Lo, above * r.Hi}, "answer: what is usual, with room"}
 	}
 	return j.opts.Ranges.choose(s)
 }
@@ -242,7 +242,7 @@ const roomGiven = 1.3
 const roomInt16 = 2
 
 // rangeInt16 is the range of a tensor in 16 bits.
-func (s *tensorStats) rangeInt16() Range { return Range{roomInt16 * s.lo, roomInt16 * s.hi} }
+func (s *tensorStats) rangeInt16() Range { return Range{roomInt16 * s.Lo, roomInt16 * s.Hi} }
 
 // joinOperands puts the operands of a same-scale op into one group where that
 // costs nothing.

@@ -46,20 +46,20 @@ func TestLeastErrorRange(t *testing.T) {
 	for name, draw := range families {
 		t.Run(name, func(t *testing.T) {
 			values := make([]float32, 3000)
-			lo, hi := 0.0, 0.0
+			all := Range{}
 			for i := range values {
 				values[i] = float32(draw())
-				lo, hi = math.Min(lo, float64(values[i])), math.Max(hi, float64(values[i]))
+				all = all.hull(Range{float64(values[i]), float64(values[i])})
 			}
-			gotLo, gotHi := leastErrorRange(values, lo, hi)
-			if gotLo < lo || gotHi > hi {
-				t.Fatalf("[%g, %g] is outside [%g, %g]", gotLo, gotHi, lo, hi)
+			got := leastErrorRange(values, all)
+			if got.within(all) != got {
+				t.Fatalf("%v is outside %v", got, all)
 			}
-			cost := rangeCost(values, gotLo, gotHi)
+			cost := rangeCost(values, got.Lo, got.Hi)
 			for i := 0.875; i <= 1; i += 0.01 {
 				for k := 0.875; k <= 1; k += 0.01 {
-					if c := rangeCost(values, lo*i, hi*k); c < 0.97*cost {
-						t.Fatalf("[%g, %g] costs %g, [%g, %g] costs %g", gotLo, gotHi, cost, lo*i, hi*k, c)
+					if c := rangeCost(values, all.Lo*i, all.Hi*k); c < 0.97*cost {
+						t.Fatalf("%v costs %g, [%g, %g] costs %g", got, cost, all.Lo*i, all.Hi*k, c)
 					}
 				}
 			}
@@ -73,11 +73,11 @@ func TestLeastErrorRangeCuts(t *testing.T) {
 	for i := range even {
 		even[i] = float32(i) / 2000
 	}
-	if lo, hi := leastErrorRange(even, 0, 1); lo != 0 || hi < 0.99 {
-		t.Errorf("evenly spread values are cut to [%g, %g]", lo, hi)
+	if r := leastErrorRange(even, Range{0, 1}); r.Lo != 0 || r.Hi < 0.99 {
+		t.Errorf("evenly spread values are cut to %v", r)
 	}
 	outlier := append([]float32{1.9}, even...)
-	if _, hi := leastErrorRange(outlier, 0, 1.9); hi > 1.05 {
+	if hi := leastErrorRange(outlier, Range{0, 1.9}).Hi; hi > 1.05 {
 		// Rounding 2000 values costs 2000·(1.9/255)²/12 = 0.009 there and a
 		// quarter of that at 0.95, where cutting off costs 0.9: it does not pay.
 		t.Logf("one outlier of two thousand keeps the range at %g", hi)
@@ -89,7 +89,7 @@ func TestLeastErrorRangeCuts(t *testing.T) {
 		many = append(many, even...)
 	}
 	many = append(many, 1.9)
-	if _, hi := leastErrorRange(many, 0, 1.9); hi > 1.9*0.88 {
+	if hi := leastErrorRange(many, Range{0, 1.9}).Hi; hi > 1.9*0.88 {
 		t.Errorf("one outlier of a million keeps the range at %g", hi)
 	}
 }
@@ -111,34 +111,34 @@ func TestUsual(t *testing.T) {
 			m := channelMoments(v, 2)
 			s.join(m, nil, nil, samples)
 		}
-		s.lo, s.hi = bounds(s.channels)
+		s.Range = bounds(s.channels)
 		return s
 	}
-	if lo, hi := stats(64, 100, 200).usual(); hi > 5 || hi < 2 || lo > -2 {
-		t.Errorf("[%g, %g] with one sample of 64 at 200", lo, hi)
+	if r := stats(64, 100, 200).usual(); r.Hi > 5 || r.Hi < 2 || r.Lo > -2 {
+		t.Errorf("%v with one sample of 64 at 200", r)
 	}
 	s := stats(64, 100, 0)
-	if lo, hi := s.usual(); lo < s.lo || hi > s.hi || hi < 0.7*s.hi {
-		t.Errorf("[%g, %g] of [%g, %g] without outliers", lo, hi, s.lo, s.hi)
+	if r := s.usual(); r.within(s.Range) != r || r.Hi < 0.7*s.Hi {
+		t.Errorf("%v of %v without outliers", r, s.Range)
 	}
 	for _, s := range []*tensorStats{stats(4, 100, 200), stats(64, 4, 200)} {
-		if _, hi := s.usual(); hi != 200 {
+		if hi := s.usual().Hi; hi != 200 {
 			t.Errorf("%g: too little is known to call 200 an outlier", hi)
 		}
 	}
 	for samples, want := range map[int]float64{64: 200, 256: 5} {
-		if _, hi := stats(samples, 4, 200).usual(); hi > want || hi < 2 {
+		if hi := stats(samples, 4, 200).usual().Hi; hi > want || hi < 2 {
 			t.Errorf("%g with one sample of %d and 4 positions at 200, want %g at most", hi, samples, want)
 		}
 	}
 	given := stats(256, 4, 200)
 	given.given = true
-	if _, hi := given.usual(); hi != 200 {
+	if hi := given.usual().Hi; hi != 200 {
 		t.Errorf("%g, though a given sample has 200", hi)
 	}
 	scaled := stats(64, 100, 200)
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
-	if _, hi := scaled.usual(); hi < 4 || hi > 10 {
+	if hi := scaled.usual().Hi; hi < 4 || hi > 10 {
 		t.Errorf("%g after the first channel was doubled", hi)
 	}
 }
@@ -191,7 +191,7 @@ func TestFarthestOfFew(t *testing.T) {
 func TestRangeRules(t *testing.T) {
 	m := Chain(Input(1, 16, 16, 3), Conv(4, 3, ReLU6), Conv(4, 3, ReLU6))
 	for rule, want := range map[RangeRule]func(*tensorStats) (lo, hi float64){
-		MinMax: func(s *tensorStats) (lo, hi float64) { return s.lo, s.hi },
+		MinMax: func(s *tensorStats) (lo, hi float64) { return s.Lo, s.Hi },
 		SixDeviations: func(s *tensorStats) (lo, hi float64) {
 			for _, m := range s.preActivation() {
 				hi = math.Max(hi, math.Min(6, m.mean+6*math.Sqrt(m.square/m.n)))
@@ -275,11 +275,11 @@ func TestAnswerRoom(t *testing.T) {
 	}{{stated(), 1.4, 2}, {real, 1.3, 1.3}} {
 		j := jobAfter(t, m, c.opts, "assign ranges")
 		x := j.graph.Outputs[0]
-		seenLo, seenHi := j.stats[x].usual()
+		usual := j.stats[x].usual()
 		lo, hi := affine.Int8.Range(params(x.Quant))
 		// The ends lie on the grid of int8.
-		if step := scaleOf(x); math.Abs(lo-c.below*seenLo) > float64(step) || math.Abs(hi-c.above*seenHi) > float64(step) {
-			t.Errorf("usual is [%g, %g], the range [%g, %g]", seenLo, seenHi, lo, hi)
+		if step := scaleOf(x); math.Abs(lo-c.below*usual.Lo) > float64(step) || math.Abs(hi-c.above*usual.Hi) > float64(step) {
+			t.Errorf("usual is %v, the range [%g, %g]", usual, lo, hi)
 		}
 	}
 }

@@ -237,8 +237,8 @@ func TestSharedStatistics(t *testing.T) {
 			worst, where := 0.0, ""
 			for name, s := range a {
 				o := b[name]
-				width := math.Max(s.hi-s.lo, 1e-30)
-				d := math.Max(math.Abs(s.lo-o.lo), math.Abs(s.hi-o.hi)) / width
+				width := math.Max(s.Hi-s.Lo, 1e-30)
+				d := math.Max(math.Abs(s.Lo-o.Lo), math.Abs(s.Hi-o.Hi)) / width
 				for i, m := range s.channels {
 					d = math.Max(d, math.Max(math.Abs(m.mean-o.channels[i].mean), math.Abs(m.deviation()-o.channels[i].deviation()))/width)
 				}

@@ -81,6 +81,6 @@ func (j *job) crushes(op *tflite.Op) bool {
 	}
 	return slices.ContainsFunc(inputs, func(t *tflite.Tensor) bool {
 		s := j.stats[t]
-		return s.hi > s.lo && s.hi-s.lo < fewSteps*step
+		return s.Hi > s.Lo && s.Hi-s.Lo < fewSteps*step
 	})
 }

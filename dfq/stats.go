@@ -11,7 +11,7 @@ import (
 // all values, means and deviations of momentRows rows of each sample, of all of a
 // graph input. Channels are as channelCount has them, side by side in a row.
 type tensorStats struct {
-	lo, hi   float64   // over everything
+	Range              // over everything
 	channels []moments // one per channel
 	rows     []float32 // some positions' channels, from all samples: what the distribution is like
 	pre      []moments // of the value before the fused activation; nil where there is none
@@ -75,7 +75,7 @@ func (s *tensorStats) change(f func(c int, m moments) moments) {
 			set[c] = f(c, m)
 		}
 	}
-	s.lo, s.hi = bounds(s.channels)
+	s.Range = bounds(s.channels)
 }
 
 func (s *tensorStats) clone() *tensorStats {
