@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"dfq/dfq"
@@ -38,7 +37,6 @@ type convertFlags struct {
 	allowFloat  bool
 	seed        uint64
 	printAfter  []string
-	unprinted   []string // of printAfter: passes that have not run so far
 	quiet       bool
 }
 
@@ -122,10 +120,18 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if f.out == "" {
 		f.out = f.defaultOut(name)
 	}
-	opts, err := f.options(stdout, stderr)
+	opts, err := f.options()
 	if err != nil {
 		return err
 	}
+	printer, err := newGraphPrinter(f.printAfter, stdout)
+	if err != nil {
+		return err
+	}
+	if f.out == standard || f.report == standard {
+		printer.to = stderr
+	}
+	opts.Trace = printer.trace
 	in, err := readModel(name, cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -150,9 +156,7 @@ func convert(cmd *cobra.Command, name string, f *convertFlags) error {
 	if err != nil {
 		return f.explain(in.name, err)
 	}
-	for _, pass := range f.unprinted {
-		fmt.Fprintf(stderr, "dfq: warning: --print-after %q: the pass did not run; it runs %s\n", pass, dfq.RunsOnly(pass))
-	}
+	printer.warn(stderr)
 	real.note(report)
 	said := lintOf(f.target, report.Lint)
 	if said.Errors > 0 && !f.allowCPU {
@@ -236,7 +240,7 @@ func (f *convertFlags) check(cmd *cobra.Command) error {
 }
 
 // options translates the flags that need no model.
-func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
+func (f *convertFlags) options() (*dfq.Options, error) {
 	activations, ok := ioTypes[f.activations]
 	if !ok || activations != dfq.Int8 && activations != dfq.Int16 {
 		return nil, usagef("--activations %q: it is int8 or int16", f.activations)
@@ -252,11 +256,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 	if !ok {
 		return nil, usagef("--ranges %q: it is least-error, min-max or six-deviations", f.rangeRule)
 	}
-	wanted, err := passesNamed(f.printAfter)
-	if err != nil {
-		return nil, err
-	}
-	opts := &dfq.Options{
+	return &dfq.Options{
 		Target:      f.target,
 		PerTensor:   f.perTensor,
 		Activations: activations,
@@ -270,44 +270,7 @@ func (f *convertFlags) options(stdout, stderr io.Writer) (*dfq.Options, error) {
 		AllowFloat:  f.allowFloat,
 		Seed:        f.seed,
 		Interpreter: fastest(),
-	}
-	if len(wanted) > 0 {
-		to := stdout
-		if f.out == standard || f.report == standard {
-			to = stderr
-		}
-		if !slices.Contains(f.printAfter, everyPass) {
-			f.unprinted = slices.Clone(wanted)
-		}
-		opts.Trace = func(pass string, m *tflite.Model) {
-			f.unprinted = slices.DeleteFunc(f.unprinted, func(name string) bool { return name == pass })
-			if slices.Contains(wanted, pass) {
-				fmt.Fprintf(to, "== after %q\n%s\n", pass, m)
-			}
-		}
-	}
-	return opts, nil
-}
-
-// everyPass stands for all names of passes.
-const everyPass = "all"
-
-// passesNamed checks names of passes. Dashes may stand for their spaces.
-func passesNamed(names []string) ([]string, error) {
-	passes := dfq.Passes()
-	var found []string
-	for _, name := range names {
-		if name == everyPass {
-			return passes, nil
-		}
-		spaced := strings.ReplaceAll(name, "-", " ")
-		if !slices.Contains(passes, spaced) {
-			return nil, usageError{hintedError{fmt.Errorf("no pass is named %q", name),
-				fmt.Sprintf("the passes are %s; or %s", strings.Join(passes, ", "), everyPass)}}
-		}
-		found = append(found, spaced)
-	}
-	return found, nil
+	}, nil
 }
 
 // checkOutputs refuses to write over the model and the calibration data, into folders that
