@@ -18,6 +18,7 @@ type block struct {
 	grid    affine.Grid
 
 	vars    []int            // free variables
+	places  map[int]int      // by variable: where it stands in vars
 	ranges  [][]channelRange // [tensor][channel]
 	readers []*reader        // weighted ops that read a tensor of the block
 	writers []*tflite.Op     // weighted ops that write one
@@ -89,14 +90,16 @@ func (v *channelScales) blocks(j *job) []*block {
 // place returns where channel c of t stands in the block's variables, −1 if it
 // is fixed.
 func (b *block) place(t *tflite.Tensor, c int) int {
-	return b.v.index[b.v.of(t, c)] - 1
+	if p, ok := b.places[b.v.of(t, c)]; ok {
+		return p
+	}
+	return -1
 }
 
 // measure gathers what the objective needs from weights and statistics as they
 // are now; false if there is nothing to gain.
 func (b *block) measure(j *job) bool {
-	clear(b.v.index)
-	b.vars, b.ranges = nil, nil
+	b.vars, b.places, b.ranges = nil, map[int]int{}, nil
 	b.grid = j.grid()
 	mine := map[*tflite.Tensor]bool{}
 	for _, t := range b.tensors {
@@ -107,9 +110,9 @@ func (b *block) measure(j *job) bool {
 		}
 		var r []channelRange
 		for c, m := range j.stats[t].channels {
-			if i := b.v.of(t, c); !b.v.fixed[i] && b.v.index[i] == 0 {
+			if i := b.v.of(t, c); !b.v.fixed[i] && b.place(t, c) < 0 {
+				b.places[i] = len(b.vars)
 				b.vars = append(b.vars, i)
-				b.v.index[i] = len(b.vars)
 			}
 			lo := min(m.lo, 0)
 			if partScale != nil {

@@ -16,7 +16,6 @@ type channelScales struct {
 	fixed  []bool    // by root
 	least  []float64 // by root: lower bound of s
 	s      []float64 // by root
-	index  []int     // by root: its place among the variables of the block that is measured, plus 1; 0 for others
 }
 
 // newChannelScales makes the variables of a graph, those that ops tie together
@@ -30,7 +29,7 @@ func newChannelScales(j *job) *channelScales {
 			n += channelCount(t)
 		}
 	}
-	v.parent, v.fixed, v.index = make([]int, n), make([]bool, n), make([]int, n)
+	v.parent, v.fixed = make([]int, n), make([]bool, n)
 	v.least, v.s = make([]float64, n), make([]float64, n)
 	for i := range n {
 		v.parent[i], v.s[i] = i, 1

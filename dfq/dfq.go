@@ -95,8 +95,6 @@ type job struct {
 	lookedAt    map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights     map[*tflite.Tensor][]int8       // "quantize weights"
 	biases      map[*tflite.Tensor][]int32      // "quantize biases"
-
-	uncutShares map[*tflite.Op][]float64 // what uncut has counted already, since "estimate"
 }
 
 // Quantize returns a fully INT8 copy of a float model and a record of what was

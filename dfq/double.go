@@ -37,7 +37,6 @@ func doubleChannels(j *job) error {
 		c.double(j, dead, sources)
 		j.report.Doubled = append(j.report.Doubled, DoubledChannels{Tensor: c.last().Name, Channels: sources, GainDB: gain})
 	}
-	j.uncutShares = map[*tflite.Op][]float64{} // of channels that are others now
 	return nil
 }
 
@@ -307,5 +306,5 @@ func (s *tensorStats) copyChannel(from, to int) {
 	for _, v := range [][]float32{s.rows, s.seen.lows, s.seen.highs} {
 		copyChannel(v, layout{n, 1}, n, from, to)
 	}
-	s.Range = bounds(s.channels)
+	s.Range, s.uncut = bounds(s.channels), nil
 }

@@ -16,7 +16,7 @@ func estimate(j *job) error {
 			want = append(want, t)
 		}
 	}
-	j.stats, j.patches, j.uncutShares = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}, map[*tflite.Op][]float64{}
+	j.stats, j.patches = map[*tflite.Tensor]*tensorStats{}, map[*tflite.Op][]float32{}
 	if err := j.observe(want, j.observeInputs()); err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ type groups struct {
 	grid affine.Grid
 	sets unionFind
 	of   map[*tflite.Tensor]*group // of roots
+
+	lookedAt map[*tflite.Tensor]Range // beyond it, all values of a tensor are alike to its readers
 }
 
 func (g *groups) find(t *tflite.Tensor) *group { return g.of[g.sets.root(t)] }

@@ -77,11 +77,12 @@ func (j *job) importanceBefore(op *tflite.Op, e []float64) []float64 {
 // uncut is, per channel of op's output, the share of values within its fused
 // activation. Scaling channels leaves it as it is.
 func (j *job) uncut(op *tflite.Op) []float64 {
-	if j.uncutShares[op] == nil {
+	s := j.stats[op.Outputs[0]]
+	if s.uncut == nil {
 		lo, hi := tflite.Clamp(op.Activation())
-		j.uncutShares[op] = j.stats[op.Outputs[0]].share(func(x float64) bool { return x > lo && x < hi })
+		s.uncut = s.share(func(x float64) bool { return x > lo && x < hi })
 	}
-	return j.uncutShares[op]
+	return s.uncut
 }
 
 // passBack adds to the importance of op's input k what it has from the outputs.

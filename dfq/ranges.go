@@ -28,6 +28,7 @@ func assignRanges(j *job) error {
 	for j.keepApart(g, int8Ops, apart) {
 		g = j.groupScales(int8Ops, own, apart)
 	}
+	j.lookedAt = g.lookedAt
 	for _, op := range int8Ops {
 		for _, t := range realOperands(op) {
 			p := g.params(t)
@@ -84,7 +85,7 @@ func (j *job) groupScales(int8Ops []*tflite.Op, own map[*tflite.Tensor]chosenRan
 		}
 	}
 	if g.grid == affine.Int8 { // int16 has steps enough
-		j.lookedAt = g.endWhereReadersSaturate(j)
+		g.endWhereReadersSaturate(j)
 	}
 	g.widenForKernels(int8Ops, j.leastScale)
 	return g

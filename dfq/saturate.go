@@ -20,8 +20,8 @@ type saturated struct {
 }
 
 // endWhereReadersSaturate cuts the ranges of groups to where their members are looked
-// at, and returns where each tensor is.
-func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
+// at, and keeps where each tensor is.
+func (g *groups) endWhereReadersSaturate(j *job) {
 	s := &saturated{j, g, map[*tflite.Tensor]Range{}, j.graph.Producers()}
 	for _, t := range j.graph.Outputs {
 		s.of[t] = s.bounds(t)
@@ -53,7 +53,7 @@ func (g *groups) endWhereReadersSaturate(j *job) map[*tflite.Tensor]Range {
 			cut.rule += ", no further than its readers tell apart"
 		}
 	}
-	return s.of
+	g.lookedAt = s.of
 }
 
 // bounds are those of t where MINIMUM and MAXIMUM by constants make it, one behind the

@@ -19,6 +19,7 @@ type tensorStats struct {
 	seen     extremes  // of each sample
 	given    bool      // samples are real ones: none of them drives the network where no real one does
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
+	uncut    []float64 // see uncut; nil: not counted so far
 }
 
 // finite reports whether every value was a number. Comparisons pass over NaN, so
