@@ -68,19 +68,18 @@ func constantStep(op *tflite.Op) float64 {
 	return 0
 }
 
-// keepApart adds to apart the outputs that the target wants inside the clamp of
-// their op's activation and whose group holds more. It reports whether there
-// are any new ones.
-func (j *job) keepApart(g *groups, ops []*tflite.Op, apart map[*tflite.Tensor]bool) bool {
+// keepApart notes the outputs that the target wants inside the clamp of their op's
+// activation and whose group holds more. It reports whether there are any new ones.
+func (p *rangePlan) keepApart(g *groups) bool {
 	found := false
-	for _, op := range ops {
-		if !j.limits.Clamped(op.Code) || !real(op.Outputs[0]) || apart[op.Outputs[0]] {
+	for _, op := range p.ops {
+		if !p.limits.Clamped(op.Code) || !real(op.Outputs[0]) || p.apart[op.Outputs[0]] {
 			continue
 		}
-		clamp, p := clampOf(op), g.params(op.Outputs[0])
-		from, to := g.grid.Range(p)
-		if step := float64(p.Scale / 2); from < clamp.Lo-step || to > clamp.Hi+step {
-			apart[op.Outputs[0]], found = true, true
+		clamp, has := clampOf(op), g.params(op.Outputs[0])
+		from, to := g.grid.Range(has)
+		if step := float64(has.Scale / 2); from < clamp.Lo-step || to > clamp.Hi+step {
+			p.apart[op.Outputs[0]], found = true, true
 		}
 	}
 	return found
