@@ -54,7 +54,7 @@ func (j *job) inferImage(i int, t *tflite.Tensor) ([]Encoding, string, error) {
 	case mean > 0 && mean < 1:
 		return []Encoding{interval(0, 1)}, fmt.Sprintf("the graph first subtracts %.4g from it", mean), nil
 	}
-	answer, err := j.firstResponse(i, interval(-1, 1), 4)
+	answer, err := j.firstResponse(i)
 	if err != nil {
 		return nil, "", err
 	}
@@ -238,10 +238,11 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 // real ones.
 const featureRoom = 1.5
 
-// firstResponse runs a few made-up inputs at the given encoding of input i and
-// returns the median deviation of the channels of the first filter that it reaches
-// over the size of that filter's biases. Filters without biases are passed over.
-func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
+// firstResponse runs a few made-up inputs with values of ±1 in input i and returns the
+// median deviation of the channels of the first filter that it reaches over the size of
+// that filter's biases. Filters without biases are passed over.
+func (j *job) firstResponse(i int) (float64, error) {
+	const samples = 4
 	first := j.firstBiased(i)
 	if first == nil {
 		return typicalAnswer, nil
@@ -250,7 +251,7 @@ func (j *job) firstResponse(i int, e Encoding, samples int) (float64, error) {
 	for k := range encodings {
 		encodings[k] = []Encoding{interval(0, 1)}
 	}
-	encodings[i] = []Encoding{e}
+	encodings[i] = []Encoding{interval(-1, 1)}
 	probe, observed := probeModel(j.model, []*tflite.Tensor{first.Outputs[0]})
 	answers := make([]float64, samples)
 	input := func(s int) [][]float32 { return j.makeInput(encodings, s, j.opts.Seed+1) }

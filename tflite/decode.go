@@ -147,7 +147,7 @@ func (d *decoder) graph(g *Graph, s *schema.SubGraphT) (err error) {
 		g.order = append(g.order, tensor)
 	}
 	for i, t := range s.Tensors {
-		if err := d.details(g, g.order[i], t); err != nil {
+		if err := g.details(g.order[i]); err != nil {
 			return &FormatError{fmt.Sprintf("tensor %d %q", i, t.Name), err.Error()}
 		}
 	}
@@ -251,7 +251,7 @@ func blockwise(details *schema.QuantizationDetailsT) (scales, zeros *int32) {
 
 // details resolves the tensors that block-wise quantization names. Zero points
 // are often left out, which writes 0: that is not taken for a tensor.
-func (d *decoder) details(g *Graph, t *Tensor, s *schema.TensorT) error {
+func (g *Graph) details(t *Tensor) error {
 	if t.Quant == nil {
 		return nil
 	}

@@ -136,22 +136,20 @@ var groups = check{
 	},
 }
 
-// static: the shape is known, but for the first dimensions that free counts.
-func static(free int) check {
-	return check{
-		name:   "dynamic shape",
-		advice: "fix the model's input shape before converting",
-		fault: func(o *operation) fault {
-			for _, t := range o.values() {
-				for i, d := range t.Signature {
-					if d < 0 && i >= free {
-						return faultf(t, "dimension %d is not known beforehand", i)
-					}
+// static: the shape is known, but for the first dimension.
+var static = check{
+	name:   "dynamic shape",
+	advice: "fix the model's input shape before converting",
+	fault: func(o *operation) fault {
+		for _, t := range o.values() {
+			for i, d := range t.Signature {
+				if d < 0 && i > 0 {
+					return faultf(t, "dimension %d is not known beforehand", i)
 				}
 			}
-			return fault{}
-		},
-	}
+		}
+		return fault{}
+	},
 }
 
 // knownBatch: the first dimension, too.
@@ -332,14 +330,14 @@ var unitSteps = check{
 }
 
 // resizeFlags returns the options of a RESIZE op.
-func resizeFlags(options any) (alignCorners, halfPixel, ok bool) {
+func resizeFlags(options any) (alignCorners, halfPixel bool) {
 	switch p := options.(type) {
 	case *schema.ResizeBilinearOptionsT:
-		return p.AlignCorners, p.HalfPixelCenters, true
+		return p.AlignCorners, p.HalfPixelCenters
 	case *schema.ResizeNearestNeighborOptionsT:
-		return p.AlignCorners, p.HalfPixelCenters, true
+		return p.AlignCorners, p.HalfPixelCenters
 	}
-	return false, false, false
+	return false, false
 }
 
 // plainResize: neither corners nor centres are aligned.
@@ -347,7 +345,7 @@ var plainResize = check{
 	name:   "resize mode",
 	advice: "resize without align_corners and half_pixel_centers",
 	fault: func(o *operation) fault {
-		align, half, _ := resizeFlags(o.Options)
+		align, half := resizeFlags(o.Options)
 		switch {
 		case align:
 			return faultf(nil, "align_corners")

@@ -18,7 +18,7 @@ var edgeTPU = &target{
 		types:   i8 | u8,
 		weights: i8 | u8,
 		bias:    i32,
-		checks:  []check{quantized, normalScales, onlyWeightsPerChannel, static(1), knownBatch, innermost3},
+		checks:  []check{quantized, normalScales, onlyWeightsPerChannel, static, knownBatch, innermost3},
 	},
 	rules: map[schema.BuiltinOperator]rule{
 		schema.BuiltinOperatorCONV_2D:           {constant: []int{1, 2}, checks: []check{squareDilation}},

@@ -34,7 +34,7 @@ func ethosU(name string, g generation) *target {
 			types:   i8 | u8 | i16,
 			weights: i8 | u8,
 			bias:    i32 | i64,
-			checks:  []check{static(1), hasShape, velaQuantized, onlyWeightsPerChannel},
+			checks:  []check{static, hasShape, velaQuantized, onlyWeightsPerChannel},
 		},
 		rules: map[schema.BuiltinOperator]rule{},
 	}

@@ -105,7 +105,7 @@ var oneAlignment = check{
 	name:   "resize mode",
 	advice: "use one of the two",
 	fault: func(o *operation) fault {
-		if align, half, _ := resizeFlags(o.Options); align && half {
+		if align, half := resizeFlags(o.Options); align && half {
 			return faultf(nil, "align_corners and half_pixel_centers")
 		}
 		return fault{}
@@ -133,7 +133,7 @@ var powerResize = check{
 // resizeStep is the factor along height (0) or width (1), 0 if it is not whole.
 func resizeStep(o *operation, i int) int {
 	in, out := o.x().Shape[1+i], o.y().Shape[1+i]
-	if align, _, _ := resizeFlags(o.Options); align {
+	if align, _ := resizeFlags(o.Options); align {
 		in, out = in-1, out-1
 	}
 	return factor(in, out)
@@ -290,7 +290,7 @@ func resizeFactor(half int) check {
 			if h == 1 && w == 1 || h == oh && w == ow {
 				return fault{}
 			}
-			_, centres, _ := resizeFlags(o.Options)
+			_, centres := resizeFlags(o.Options)
 			fh, fw := resizeStep(o, 0), resizeStep(o, 1)
 			if fh != fw && !(oh == 1 && fh == 1) && !(ow == 1 && fw == 1) {
 				return faultf(y, "factors %dx%d", fh, fw)

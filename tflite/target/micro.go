@@ -14,7 +14,7 @@ var micro = &target{
 	custom:        []string{"TFLite_Detection_PostProcess", "ethos-u", "CIRCULAR_BUFFER"},
 	all: rule{
 		types:  f32 | i8 | i16 | i32 | i64 | flag,
-		checks: []check{quantized, normalScales, static(1), noHybrid},
+		checks: []check{quantized, normalScales, static, noHybrid},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS,

@@ -23,7 +23,7 @@ var hexagon = &target{
 		weights: i8 | u8 | i4,
 		bias:    i32 | i64,
 		ranks:   [2]int{0, 5},
-		checks:  []check{normalScales, static(1)},
+		checks:  []check{normalScales, static},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorARG_MAX, schema.BuiltinOperatorARG_MIN,
@@ -110,7 +110,7 @@ var mediatek = &target{
 		types:   i8 | u8 | i16 | i32 | flag,
 		weights: i8 | u8 | i4,
 		bias:    i32 | i64,
-		checks:  []check{quantized, normalScales, static(1), knownBatch.as(Error)},
+		checks:  []check{quantized, normalScales, static, knownBatch.as(Error)},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorADD, schema.BuiltinOperatorAVERAGE_POOL_2D,
@@ -151,7 +151,7 @@ var exynos = &target{
 		types:   exynosTypes,
 		weights: exynosTypes,
 		bias:    exynosTypes,
-		checks:  []check{static(1), knownBatch},
+		checks:  []check{static, knownBatch},
 	},
 	rules: with(listed(
 		schema.BuiltinOperatorABS, schema.BuiltinOperatorADD, schema.BuiltinOperatorBATCH_MATMUL,

@@ -120,10 +120,10 @@ func (c *call) reals(i int, shape ...int) []float32 {
 	return v.f
 }
 
-// sums makes output i a tensor of real values that are weighted sums of others, for the
+// sums makes output 0 a tensor of real values that are weighted sums of others, for the
 // kernel to work out; nil: they are not asked for.
-func (c *call) sums(i int, shape ...int) []float32 {
-	y := c.reals(i, shape...)
+func (c *call) sums(shape ...int) []float32 {
+	y := c.reals(0, shape...)
 	if c.unmultiplied {
 		clear(y)
 		return nil

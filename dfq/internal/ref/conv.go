@@ -113,7 +113,7 @@ func conv2D(c *call) {
 		rows: newWindow(x.shape[1], filter.shape[1], o.StrideH, o.DilationHFactor, o.Padding),
 		cols: newWindow(x.shape[2], filter.shape[2], o.StrideW, o.DilationWFactor, o.Padding)}
 	bias, weights, activate := c.bias(2, channels), c.filterColumns(), c.activation()
-	y := c.sums(0, x.shape[0], g.rows.out, g.cols.out, channels)
+	y := c.sums(x.shape[0], g.rows.out, g.cols.out, channels)
 	if y == nil {
 		return
 	}
@@ -217,7 +217,7 @@ func transposeConv(c *call) {
 	rows := newWindow(size[1], filter.shape[1], o.StrideH, 1, o.Padding)
 	cols := newWindow(size[2], filter.shape[2], o.StrideW, 1, o.Padding)
 	bias, weights, activate := c.bias(3, channels), c.deconvColumns(), c.activation()
-	y := c.sums(0, size...)
+	y := c.sums(size...)
 	if y == nil {
 		return
 	}

@@ -20,7 +20,7 @@ func fullyConnected(c *call) {
 		shape = append(slices.Clone(x.shape[:last]), n)
 	}
 	bias, weights, activate := c.bias(2, n), c.filterColumns(), c.activation()
-	y := c.sums(0, shape...)
+	y := c.sums(shape...)
 	if y == nil {
 		return
 	}
@@ -37,7 +37,7 @@ func batchMatMul(c *call) {
 	m, k, n := a.rows, a.cols, b.cols
 	need(b.rows == k, "product of %d×%d and %d×%d", m, k, b.rows, n)
 	batch := broadcastShape(a.batch, b.batch)
-	y := c.sums(0, append(slices.Clone(batch), m, n)...)
+	y := c.sums(append(slices.Clone(batch), m, n)...)
 	clear(y)
 	if len(y) == 0 {
 		return

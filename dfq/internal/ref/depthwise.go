@@ -13,7 +13,7 @@ func depthwiseConv2D(c *call) {
 		rows: newWindow(x.shape[1], filter.shape[1], o.StrideH, o.DilationHFactor, o.Padding),
 		cols: newWindow(x.shape[2], filter.shape[2], o.StrideW, o.DilationWFactor, o.Padding)}
 	bias, activate := c.bias(2, channels), c.activation()
-	y := c.sums(0, x.shape[0], d.rows.out, d.cols.out, channels)
+	y := c.sums(x.shape[0], d.rows.out, d.cols.out, channels)
 	if y == nil {
 		return
 	}
