@@ -85,6 +85,11 @@ func findInputRanges(j *job) error {
 			j.report.warn("input %q holds integers: the range stated for it was not used", t.Name)
 		}
 	}
+	return j.drawFrom(encodings)
+}
+
+// drawFrom makes the samples those that the caller gives, or else made-up ones.
+func (j *job) drawFrom(encodings [][]Encoding) error {
 	if given := j.opts.Calibration; len(given) > 0 {
 		if err := checkGiven(given, j.graph.Inputs); err != nil {
 			return err
