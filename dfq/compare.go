@@ -45,8 +45,10 @@ type errorSums struct {
 
 // Compare runs n samples through both models, in parallel, and measures how far
 // got's outputs are from want's. Both must have the same inputs and outputs by
-// number and size. visit, if not nil, sees both models' outputs, sample by
-// sample, from several goroutines; they are valid during the call.
+// number and size. open must run both, so it is not nil: dfq's own evaluator knows
+// no INT8. sample makes the inputs of sample i; visit, if not nil, sees both models'
+// outputs, which are to be read during the call. Both are called from several
+// goroutines.
 func Compare(want, got *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error), visit func(i int, want, got [][]float32)) (*Diff, error) {
 	outputs := want.Graphs[0].Outputs
 	if len(got.Graphs[0].Outputs) != len(outputs) {

@@ -42,12 +42,15 @@ func imageNet() Encoding {
 
 // Usable reports whether e is made of ranges that float32 holds and that are not empty.
 func (e Encoding) Usable() bool {
+	if len(e.Lo) == 0 || len(e.Hi) == 0 {
+		return false
+	}
 	for c := range max(len(e.Lo), len(e.Hi)) {
 		if lo, hi := e.Lo[min(c, len(e.Lo)-1)], e.Hi[min(c, len(e.Hi)-1)]; !(lo < hi) || hi-lo > math.MaxFloat32 || math.Abs(lo) > math.MaxFloat32 {
 			return false
 		}
 	}
-	return len(e.Lo) > 0 && len(e.Hi) > 0
+	return true
 }
 
 // apply maps the elements of unit, element i of channel i / inner % channels.

@@ -197,6 +197,14 @@ func TestRangeSources(t *testing.T) {
 			t.Errorf("%+v: %+v, %q", test.t, e, why)
 		}
 	}
+	for _, half := range []Encoding{{Lo: []float64{0}}, {Hi: []float64{1}}} {
+		if half.Usable() {
+			t.Errorf("%+v, which has one end, is usable", half)
+		}
+		if _, _, err := Quantize(m, &Options{Inputs: []InputRange{{Encodings: []Encoding{half}}}}); err == nil {
+			t.Errorf("%+v, which has one end, makes inputs", half)
+		}
+	}
 }
 
 // Made-up inputs are the same for the same seed, in range, and of every encoding

@@ -10,12 +10,14 @@ import (
 )
 
 // Runner evaluates a model: one slice per graph input and output, in the real
-// domain on both sides, whatever the tensors' types. The outputs are valid until the
-// next call, and are not written to.
+// domain on both sides, whatever the tensors' types, row by row. The outputs are
+// valid until the next call. Nobody writes to either side.
 type Runner = func(inputs [][]float32) (outputs [][]float32, err error)
 
-// Interpreter makes a Runner of a model; close frees what it holds. A Runner is
-// used by one goroutine at a time.
+// Interpreter makes a Runner of a model; close, which is not nil, frees what it
+// holds. Both are called from several goroutines at once, each of which uses its own
+// Runner. An error of a Runner ends what runs it and is returned, so a Runner can
+// also cancel a conversion.
 type Interpreter func(m *tflite.Model) (run Runner, close func(), err error)
 
 // Options of Quantize. The zero value is the recommended setting.
@@ -61,8 +63,9 @@ type Options struct {
 	// Interpreter runs float graphs. Nil means dfq's own evaluator in Go.
 	Interpreter Interpreter
 
-	// Trace, if set, is called after each pass; Progress with the share of the
-	// work done.
+	// Trace, if set, is called after each pass, with the graph that is worked on:
+	// to be read during the call. Progress, if set, is called with the share of the
+	// work done, from 0 to 1. Both are called by the goroutine that called Quantize.
 	Trace    func(pass string, m *tflite.Model)
 	Progress func(pass string, done float64)
 }
@@ -94,6 +97,8 @@ func (r Range) hull(o Range) Range   { return Range{math.Min(r.Lo, o.Lo), math.M
 // InputRange states what an input holds: an interval; or the mean and deviation
 // by which pixels of 0 … 255 are normalized, one for all channels or one each; or
 // encodings as InputEncodings finds them, of which made-up inputs have one in turn.
+// Of several that are given, encodings count before mean and deviation, and these
+// before the interval.
 type InputRange struct {
 	Range
 	Mean, Std []float64

@@ -186,7 +186,7 @@ func refusal(name string, said lintResult, ops, float int) error {
 	refused, _ := said.refused()
 	hint := "--allow-cpu writes the file all the same, and leaves these ops to the CPU"
 	if float > 0 {
-		hint += fmt.Sprintf("; %d ops stay float by --allow-float, and without it those that have an INT8 form are INT8", float)
+		hint += fmt.Sprintf("; %d ops are float by --allow-float: without it one that has an INT8 form gets it, and any other is an error", float)
 	}
 	return hintedError{fmt.Errorf("%s: %s will not take %d of %d ops; nothing is written", name, said.Title, refused, ops), hint}
 }

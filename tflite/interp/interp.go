@@ -135,7 +135,7 @@ var muteXNNPACK = sync.OnceFunc(func() { C.mute_xnnpack() })
 func load(model []byte) (*ctflite.Model, error) {
 	f, err := os.CreateTemp("", "dfq-*.tflite")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; models are handed to the library in a temporary file: let TMPDIR name a folder that can be written to", err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(model)
