@@ -265,7 +265,7 @@ func (j *job) firstResponse(i int) (float64, error) {
 	})
 	mean := 1e-12 // its logarithm is asked for
 	for _, a := range answers {
-		mean += a / float64(samples)
+		mean += float64(a / samples)
 	}
 	return mean / rms(first.Inputs[spec(first).filter.bias].Floats()), err
 }
