@@ -16,10 +16,10 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // normalize brings a float graph into the one form that the other passes know.
 //
 // Before: constants stored as float16 or int8, shapes computed at run time,
-// filters without bias, shared constants, pixels that a CAST makes real, images with
+// filters without bias, shared constants, activations fused into TRANSPOSE_CONV, pixels that a CAST makes real, images with
 // channels first between two TRANSPOSE, squares, negations.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
-// from constants is; every weighted op has a bias; pixels are real, channels last, and
+// from constants is; every weighted op has a bias, and TRANSPOSE_CONV no activation; pixels are real, channels last, and
 // squares and negations products. The function that the graph computes is the same.
 func normalize(j *job) error {
 	if err := checkGraph(j.graph); err != nil {
@@ -49,6 +49,7 @@ func normalize(j *job) error {
 	takePixels(j)
 	unshareConstants(g)
 	explicitBiases(g)
+	unfuse(j)
 	dissolveIslands(j)
 	plainPads(g)
 	writeProducts(g)

@@ -130,7 +130,7 @@ var ops = [...]opSpec{
 	schema.BuiltinOperatorCONV_2D:           {takes: "vvv?>v", versions: []version{{6, "2.10.0", grouped}, {3, "1.14.0", nil}}, int16: []version{{6, "2.10.0", grouped}, {4, "2.3.0", nil}}, filter: conv, fuses: true},
 	schema.BuiltinOperatorDEPTHWISE_CONV_2D: {takes: "vvv?>v", versions: v(3, "1.14.0"), int16: v(5, "2.3.0"), filter: depthwise, fuses: true},
 	schema.BuiltinOperatorFULLY_CONNECTED:   {takes: "vvv?>v", versions: []version{{5, "2.0.0", keepsDims}, {4, "1.14.0", nil}}, int16: v(7, "2.3.0"), filter: dense, fuses: true},
-	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: []version{{4, "2.13.0", fusedActivation}, {3, "2.3.0", nil}}, int16: []version{{4, "2.13.0", fusedActivation}, {3, "2.4.0", nil}}, filter: transposeConv},
+	schema.BuiltinOperatorTRANSPOSE_CONV:    {takes: "ivvv?>v", versions: v(3, "2.3.0"), int16: v(3, "2.4.0"), filter: transposeConv}, // "normalize" leaves no activation in it
 	schema.BuiltinOperatorBATCH_MATMUL:      {takes: "vv>v", versions: v(2, "2.3.0"), int16: v(3, "2.4.0"), scale: free, matrices: true},
 
 	schema.BuiltinOperatorADD:                {takes: "vv>v", versions: v(2, "1.14.0"), int16: v(3, "2.4.0"), scale: free, sum: true, atLeast: addStep, anyScale: general(func(o *schema.AddOptionsT) *bool { return &o.PotScaleInt16 }), channels: passThrough, noise: added, saturates: summand(1), fuses: true, line: plusLine, reorder: inPlace},

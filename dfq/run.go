@@ -65,6 +65,24 @@ func evaluate(m *tflite.Model) (Runner, func(), error) {
 	return e.Run, func() {}, nil
 }
 
+// Evaluate is the Interpreter of float graphs that needs no C library. It has kernels for
+// all that this package makes INT8, of releases newer than that library as well.
+func Evaluate(m *tflite.Model) (Runner, func(), error) {
+	c := m.Clone()
+	if err := c.Densify(); err != nil {
+		return nil, nil, err
+	}
+	for _, g := range c.Graphs {
+		if t := quantizedActivation(g); t != nil {
+			return nil, nil, fmt.Errorf("tensor %q is %s: %w", t.Name, t.Type, ErrQuantized)
+		}
+		if _, err := floatConstants(g); err != nil {
+			return nil, nil, err
+		}
+	}
+	return evaluate(c)
+}
+
 // eachRun calls do with the numbers of n samples and a Runner for each of the models, from
 // several goroutines.
 func eachRun(open Interpreter, models []*tflite.Model, n int, do func(i int, run []Runner) error) error {
