@@ -21,8 +21,8 @@ func assignRanges(j *job) error {
 		j.report.warn("all ops stay float: nothing is INT8 in the result")
 	}
 	p.own = p.ownRanges()
-	if len(j.room) > 0 {
-		p.giveRoom(p.groups())
+	if room := p.rooms(); len(room) > 0 {
+		p.giveRoom(room, p.groups())
 	}
 	g := p.groups()
 	for p.keepApart(g) {

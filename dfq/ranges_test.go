@@ -301,3 +301,35 @@ func TestSomeMeetEveryChannel(t *testing.T) {
 		}
 	}
 }
+
+// One over the contrast of a whole image has room, that of each position has none.
+func TestNormRoom(t *testing.T) {
+	for name, test := range map[string]struct {
+		axes []int
+		room float64
+	}{"of the image": {[]int{1, 2, 3}, normRoom}, "of each position": {[]int{3}, 1}} {
+		b := New(1)
+		x := Conv(4, 3)(b, b.Input(1, 8, 8, 3))
+		mean := func(x *tflite.Tensor) *tflite.Tensor {
+			shape := slices.Clone(x.Shape)
+			for _, a := range test.axes {
+				shape[a] = 1
+			}
+			return b.Op("mean", schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}, shape, x, b.Ints([]int{len(test.axes)}, test.axes...))
+		}
+		centre := mean(x)
+		variance := mean(b.Op("square", schema.BuiltinOperatorSQUARED_DIFFERENCE, nil, x.Shape, x, centre))
+		root := b.Op("root", schema.BuiltinOperatorRSQRT, nil, variance.Shape, variance)
+		y := b.Op("product", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, x, root)
+		j := jobAfter(t, b.Model(Sequence(Mean(), Dense(3))(b, y)), stated(), "assign ranges")
+		for _, op := range j.graph.Ops {
+			if op.Code != schema.BuiltinOperatorRSQRT {
+				continue
+			}
+			_, hi := affine.Int8.Range(params(op.Outputs[0].Quant))
+			if usual := LeastError.choose(j.stats[op.Outputs[0]]).Hi; math.Abs(hi/usual-test.room) > 0.01 {
+				t.Errorf("%s: up to %g, want %g times %g", name, hi, test.room, usual)
+			}
+		}
+	}
+}
