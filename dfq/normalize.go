@@ -16,7 +16,8 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // normalize brings a float graph into the one form that the other passes know.
 //
 // Before: constants stored as float16 or int8, shapes computed at run time,
-// filters without bias, shared constants, activations fused into TRANSPOSE_CONV, pixels that a CAST makes real, images with
+// filters without bias, shared constants, activations fused into TRANSPOSE_CONV,
+// TRANSPOSE of six axes, pixels that a CAST makes real, images with
 // channels first between two TRANSPOSE, squares, negations.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
 // from constants is; every weighted op has a bias, and TRANSPOSE_CONV no activation; pixels are real, channels last, and
@@ -51,6 +52,7 @@ func normalize(j *job) error {
 	explicitBiases(g)
 	unfuse(j)
 	dissolveIslands(j)
+	narrowTransposes(g)
 	plainPads(g)
 	writeProducts(g)
 	markShuffles(g)

@@ -1,0 +1,55 @@
+package dfq
+
+import (
+	"slices"
+	"testing"
+
+	"dfq/schema"
+	"dfq/tflite"
+	. "dfq/tflite/tflitetest"
+)
+
+// axesTo puts axes in another order.
+func axesTo(order ...int) Layer {
+	return func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return inOrder(x, b, order...) }
+}
+
+// A TRANSPOSE of six axes becomes one of fewer, whatever stands around it, where axes stay
+// side by side.
+func TestNarrowTransposes(t *testing.T) {
+	twice := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		return Concat(Sequence(axesTo(0, 1, 3, 2, 4, 5), Unary(schema.BuiltinOperatorRELU, nil)), Sequence(axesTo(0, 1, 3, 2, 4, 5), Unary(schema.BuiltinOperatorABS, nil)))(b, x)
+	}
+	for name, test := range map[string]struct {
+		layers Layer
+		shapes [][]int // that are transposed
+		ops    int
+	}{
+		"windows":              {Sequence(Reshape(1, 4, 2, 4, 2, 3), axesTo(0, 1, 3, 2, 4, 5), Reshape(16, 4, 3)), [][]int{{4, 2, 4, 6}}, 3},
+		"no neighbours":        {Sequence(Reshape(1, 4, 2, 4, 2, 3), Unary(schema.BuiltinOperatorRELU, nil), axesTo(0, 1, 3, 2, 4, 5)), [][]int{{4, 2, 4, 6}}, 5},
+		"read by two":          {Sequence(Reshape(1, 4, 2, 4, 2, 3), twice), [][]int{{4, 2, 4, 6}, {4, 2, 4, 6}}, 10},
+		"reversed":             {Sequence(Reshape(2, 2, 2, 2, 4, 3), axesTo(5, 4, 3, 2, 1, 0), Reshape(192)), [][]int{{2, 2, 2, 2, 4, 3}}, 3},
+		"two axes":             {Sequence(Reshape(1, 4, 2, 1, 8, 3), axesTo(3, 4, 5, 0, 1, 2), Reshape(24, 8)), [][]int{{8, 24}}, 3},
+		"five axes":            {Sequence(Reshape(4, 2, 4, 2, 3), axesTo(0, 2, 1, 3, 4), Reshape(16, 4, 3)), [][]int{{4, 2, 4, 2, 3}}, 3},
+		"what moves is single": {Sequence(Reshape(1, 4, 2, 1, 8, 3), axesTo(0, 1, 3, 2, 4, 5), Reshape(24, 8)), [][]int{{192}}, 3},
+	} {
+		m := Chain(Input(1, 8, 8, 3), test.layers)
+		c := m.Clone()
+		narrowTransposes(c.Graphs[0])
+		if err := c.Validate(); err != nil {
+			t.Fatal(name, err)
+		}
+		var shapes [][]int
+		for _, op := range c.Graphs[0].Ops {
+			if op.Code == schema.BuiltinOperatorTRANSPOSE {
+				shapes = append(shapes, op.Inputs[0].Shape)
+			}
+		}
+		if !slices.EqualFunc(shapes, test.shapes, slices.Equal) || len(c.Graphs[0].Ops) != test.ops {
+			t.Errorf("%s: %d ops, TRANSPOSE of %v; want %d and %v", name, len(c.Graphs[0].Ops), shapes, test.ops, test.shapes)
+		}
+		if d := relativeChange(t, evaluate, m, c, 0); d > 0 {
+			t.Errorf("%s: outputs changed by %g", name, d)
+		}
+	}
+}
