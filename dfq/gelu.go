@@ -1,0 +1,155 @@
+package dfq
+
+import (
+	"math"
+	"slices"
+
+	"dfq/dfq/internal/ref"
+	"dfq/schema"
+	"dfq/tflite"
+)
+
+// writeGelus writes GELU for what converters make of it that have no error function: a
+// rational function or e to the minus x², some thirty ops, of which DIV and EXP have no
+// INT8 form. Where all have one, as by TANH, they stay, since fewer NPUs know GELU.
+func writeGelus(j *job) {
+	producers, parts := j.graph.Producers(), map[*tflite.Op]bool{}
+	for _, op := range j.graph.Ops {
+		if op.Code != schema.BuiltinOperatorMUL || !real(op.Outputs[0]) || op.Outputs[0].Len() == 0 {
+			continue
+		}
+		for _, x := range factorsOf(op, producers) {
+			inside := between(x, op, producers)
+			if !slices.ContainsFunc(inside, func(o *tflite.Op) bool { return j.whyFloat(o, producers) != "" }) || !isGelu(x, op.Outputs[0], inside) {
+				continue
+			}
+			gelu := &tflite.Op{Code: schema.BuiltinOperatorGELU, Version: 1, Options: &schema.GeluOptionsT{}, Inputs: []*tflite.Tensor{x}, Outputs: op.Outputs}
+			if j.whyFloat(gelu, producers) == "" {
+				for _, o := range inside[1:] {
+					parts[o] = true
+				}
+				op.Code, op.Version, op.Options, op.Inputs = gelu.Code, gelu.Version, gelu.Options, gelu.Inputs
+				break
+			}
+		}
+	}
+	j.graph.KeepNeeded(func(op *tflite.Op) bool { return spec(op).versions == nil && !parts[op] })
+}
+
+// factorsOf are the activations whose product op is, and of a factor that is a product of
+// its own those as well.
+func factorsOf(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite.Tensor {
+	var factors []*tflite.Tensor
+	for _, t := range op.Inputs {
+		if p := producers[t]; p != nil && p.Code == schema.BuiltinOperatorMUL {
+			factors = append(factors, p.Inputs...)
+		}
+		factors = append(factors, t)
+	}
+	return slices.DeleteFunc(factors, func(t *tflite.Tensor) bool {
+		return t.Constant() || !real(t) || !slices.Equal(t.Shape, op.Outputs[0].Shape)
+	})
+}
+
+// mostInGelu is twice what is in the longest form.
+const mostInGelu = 64
+
+// between lists the ops, last first, by which op's output is a function of each value of x
+// and nothing else; nil if it is not.
+func between(x *tflite.Tensor, op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite.Op {
+	found := []*tflite.Op{op}
+	for i := 0; i < len(found) && len(found) <= mostInGelu; i++ {
+		if !ofEachValue(found[i]) {
+			return nil
+		}
+		for _, t := range found[i].Inputs {
+			p := producers[t]
+			switch {
+			case t == x || slices.Contains(found, p):
+			case t.Constant() && sameThroughout(t):
+			case p == nil:
+				return nil
+			default:
+				found = append(found, p)
+			}
+		}
+	}
+	if len(found) > mostInGelu {
+		return nil
+	}
+	return found
+}
+
+// ofEachValue reports whether op works on each value by itself.
+func ofEachValue(op *tflite.Op) bool {
+	switch op.Code {
+	case schema.BuiltinOperatorADD, schema.BuiltinOperatorSUB, schema.BuiltinOperatorMUL, schema.BuiltinOperatorDIV, schema.BuiltinOperatorPOW,
+		schema.BuiltinOperatorMINIMUM, schema.BuiltinOperatorMAXIMUM, schema.BuiltinOperatorABS, schema.BuiltinOperatorNEG, schema.BuiltinOperatorSIGN,
+		schema.BuiltinOperatorEXP, schema.BuiltinOperatorTANH:
+		return real(op.Outputs[0])
+	}
+	return false
+}
+
+func sameThroughout(t *tflite.Tensor) bool {
+	v := t.Floats()
+	return real(t) && len(v) > 0 && !slices.ContainsFunc(v, func(x float32) bool { return x != v[0] })
+}
+
+// isGelu runs the ops on values from −32 to 32.
+func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
+	const n, far, most = 4097, 32, 1e-3
+	own := map[*tflite.Tensor]*tflite.Tensor{}
+	of := func(t *tflite.Tensor) *tflite.Tensor {
+		if own[t] == nil {
+			own[t] = &tflite.Tensor{Name: t.Name, Shape: []int{n}}
+			if t.Constant() {
+				own[t].Shape = nil
+				own[t].SetFloats(t.Floats()[:1])
+			}
+		}
+		return own[t]
+	}
+	g := &tflite.Graph{Inputs: []*tflite.Tensor{of(x)}, Outputs: []*tflite.Tensor{of(y)}}
+	reached := map[*tflite.Tensor]bool{x: true}
+	for _, op := range ops {
+		c := *op
+		c.Inputs, c.Outputs = nil, []*tflite.Tensor{of(op.Outputs[0])}
+		for _, t := range op.Inputs {
+			c.Inputs = append(c.Inputs, of(t))
+		}
+		g.Ops = append(g.Ops, &c)
+	}
+	sorted := g.Ops[:0:0]
+	for len(sorted) < len(ops) {
+		before := len(sorted)
+		for i, op := range ops {
+			if c := g.Ops[i]; !reached[op.Outputs[0]] && !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return !t.Constant() && !reached[t] }) {
+				reached[op.Outputs[0]], sorted = true, append(sorted, c)
+			}
+		}
+		if len(sorted) == before {
+			return false
+		}
+	}
+	g.Ops = sorted
+	e, err := ref.New(&tflite.Model{Graphs: []*tflite.Graph{g}})
+	if err != nil {
+		return false
+	}
+	in := make([]float32, n)
+	for i := range in {
+		in[i] = far * (2*float32(i)/(n-1) - 1)
+	}
+	out, err := e.Run([][]float32{in})
+	if err != nil {
+		return false
+	}
+	for i, v := range in {
+		u := float64(v)
+		if want := u / 2 * (1 + math.Erf(u/math.Sqrt2)); !(math.Abs(float64(out[0][i])-want) < most) {
+			return false
+		}
+	}
+	return true
+}
