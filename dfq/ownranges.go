@@ -67,11 +67,12 @@ func (p *rangePlan) rooms() map[*tflite.Tensor]float64 {
 	if p.grid() != affine.Int8 || p.opts.Ranges != LeastError {
 		return room
 	}
+	answers := p.answers()
 	for _, op := range p.ops {
 		if len(spec(op).magnifies) == 0 || p.scaleRule(op).kind != freeScale {
 			continue
 		}
-		if t := op.Outputs[0]; p.stats[t] != nil && !manyPositions(t) {
+		if t := op.Outputs[0]; p.stats[t] != nil && !manyPositions(t) && !answers[t] {
 			if room == nil {
 				room = map[*tflite.Tensor]float64{}
 			}
