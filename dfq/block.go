@@ -257,9 +257,6 @@ func relative(v []float64) {
 	}
 }
 
-const (
-	minReach = 1.0 / 1024 // bounds s: channels below it are as good as dead
-	maxScale = 1 << 10
-)
+const minReach = 1.0 / 1024 // bounds s: channels below it are as good as dead
 
 func ones(n int) []float64 { return slices.Repeat([]float64{1}, n) }

@@ -67,7 +67,6 @@ func (v *channelScales) join(i, k int) {
 	}
 	v.parent[k] = i
 	v.fixed[i] = v.fixed[i] || v.fixed[k]
-	v.least[i] = math.Max(v.least[i], v.least[k])
 }
 
 func (v *channelScales) fix(t *tflite.Tensor) {

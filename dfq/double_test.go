@@ -242,12 +242,14 @@ func TestNotDoubled(t *testing.T) {
 			}
 			b[0] = -1.2 * reach // for inputs in [-1, 1] it cannot be above 0, for slightly larger ones it can
 		}), reader),
-		"constant at a border": Sequence(Conv(6, 3, ReLU), dead(0.7, 1, 5), Conv(8, 3, ReLU), loud(3, 60)),
-		"read twice":           Sequence(Conv(8, 3, ReLU), dead(-1, 1, 5), Residual(Conv(8, 1), loud(3, 60))),
-		"bound both ways":      Sequence(Conv(6, 3, fused("RELU_N1_TO_1")), dead(0, 1, 5), reader),
-		"depth multiplier":     Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Depthwise(3, ReLU, Multiplier(2)), reader),
-		"a pool in between":    Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), reader),
-		"nothing to gain":      Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Conv(8, 1, ReLU), loud(0, 0), loud(2, 0), loud(3, 0), loud(4, 0)),
+		"constant at a border":  Sequence(Conv(6, 3, ReLU), dead(0.7, 1, 5), Conv(8, 3, ReLU), loud(3, 60)),
+		"constant before a pad": Sequence(Conv(6, 3, ReLU), dead(0.7, 1, 5), Pad(1), Conv(8, 1, ReLU), loud(3, 60)),
+		"read twice":            Sequence(Conv(8, 3, ReLU), dead(-1, 1, 5), Residual(Conv(8, 1), loud(3, 60))),
+		"bound both ways":       Sequence(Conv(6, 3, fused("RELU_N1_TO_1")), dead(0, 1, 5), reader),
+		"padded channels":       Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), padChannels, Conv(8, 1, ReLU), loud(5, 60)),
+		"depth multiplier":      Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Depthwise(3, ReLU, Multiplier(2)), reader),
+		"a pool in between":     Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Pool(schema.BuiltinOperatorMAX_POOL_2D, 2), reader),
+		"nothing to gain":       Sequence(Conv(6, 3, ReLU), dead(-1, 1, 5), Conv(8, 1, ReLU), loud(0, 0), loud(2, 0), loud(3, 0), loud(4, 0)),
 	}
 	for name, layers := range tests {
 		m := ChainSeed(3, Input(1, 12, 12, 3), layers, behindDoubled)
@@ -255,6 +257,11 @@ func TestNotDoubled(t *testing.T) {
 		if j := jobAfter(t, m, opts, "double channels"); firstDoubled(j.report) != nil {
 			t.Errorf("%s: doubled %+v", name, j.report.Doubled)
 		}
+	}
+	answer := ChainSeed(3, Input(1, 12, 12, 3), doubled["convolution"], behindDoubled)
+	answer.Graphs[0].Outputs = append(answer.Graphs[0].Outputs, answer.Graphs[0].Ops[0].Outputs[0])
+	if j := jobAfter(t, answer, &Options{Samples: 16, Inputs: []InputRange{{Range: Range{-1, 1}}}}, "double channels"); firstDoubled(j.report) != nil {
+		t.Errorf("itself an answer: doubled %+v", j.report.Doubled)
 	}
 	head := Chain(Input(1, 12, 12, 3), doubled["convolution"], Mean(), Dense(4))
 	opts := &Options{Calibration: Inputs(head, 7, 16, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}

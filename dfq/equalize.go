@@ -68,10 +68,7 @@ func (v *channelScales) apply(j *job, b *block) {
 			divide(s.rows, by)
 		})
 	}
-	for _, op := range j.graph.Ops {
-		if j.float[op] != "" {
-			continue
-		}
+	for _, op := range j.graph.Ops { // none that stays float: all that it reads and writes is fixed
 		s := spec(op)
 		f := s.filter
 		switch {
@@ -83,7 +80,7 @@ func (v *channelScales) apply(j *job, b *block) {
 			})
 		case s.sum && mine[op.Outputs[0]]:
 			for _, t := range op.Inputs {
-				if real(t) && t.Constant() {
+				if t.Constant() {
 					w := t.Floats()
 					divide(w, v.scales(op.Outputs[0]))
 					t.SetFloats(w)

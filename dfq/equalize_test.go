@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"dfq/dfq/internal/stimulus"
@@ -57,12 +58,14 @@ var equalized = map[string]Layer{
 	"logistic":           Sequence(Conv(8, 3), spread(), Unary(schema.BuiltinOperatorLOGISTIC, nil)),
 	"swish":              Sequence(Conv(8, 3), spread(), swish),
 	"gate":               Sequence(Conv(8, 3), spread(), gatedLayer),
+	"gate of two ways":   Sequence(Conv(8, 3), spread(), Residual(gatedTwoWays)),
 	"mul by constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorMUL, 8)),
 	"add of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorADD, 8)),
 	"sub of constant":    Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorSUB, 8)),
 	"add of one number":  Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorADD, 1)),
 	"maximum":            Sequence(Conv(8, 3), spread(), withConstant(schema.BuiltinOperatorMAXIMUM, 8)),
 	"reshape":            Sequence(Conv(8, 3), spread(), Reshape(1, 64, 2, 16), Reshape(1, 16, 16, 8)),
+	"reshape across":     Sequence(Conv(6, 3), spread(), Reshape(1, 12, 8, 16), Depthwise(3), Reshape(1, 16, 16, 6)),
 	"transpose":          Sequence(Conv(8, 3), spread(), transposed),
 	"mean over channels": Sequence(Conv(8, 3), spread(), Residual(meanOf(3))),
 	"mean over rows":     Sequence(Conv(8, 3), spread(), Residual(meanOf(1))),
@@ -136,6 +139,9 @@ func keepsTheFunction(t *testing.T, pass string, perTensor bool, also func(t *te
 				if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-4 {
 					t.Errorf("seed %d: outputs changed by %.2g of their range; %d blocks were scaled\n%v", seed, d, len(j.report.Equalized), j.model)
 				}
+				if strings.Contains(name, "relu6") {
+					belowCaps(t, jobAfter(t, m, &opts, "estimate"), j)
+				}
 				if also != nil {
 					also(t, m, &opts, j)
 				}
@@ -144,6 +150,23 @@ func keepsTheFunction(t *testing.T, pass string, perTensor bool, also func(t *te
 	}
 	if scaled < len(equalized) {
 		t.Errorf("only %d blocks of all models were scaled: what is tested?", scaled)
+	}
+}
+
+// belowCaps tells of channels that scaling brought to a cap that they are not taken to reach
+// on real inputs: it answers as before on what was seen, and no further.
+func belowCaps(t *testing.T, before, after *job) {
+	t.Helper()
+	for k, op := range after.graph.Ops {
+		if op.Activation() != schema.ActivationFunctionTypeRELU6 {
+			continue
+		}
+		was := before.stats[before.graph.Ops[k].Outputs[0]].preActivation()
+		for c, m := range after.stats[op.Outputs[0]].preActivation() {
+			if reach := reachOf(m); reach > 6.001 && reach > 1.001*reachOf(was[c]) {
+				t.Errorf("channel %d of %q may reach %g now, capped at 6, and might reach %g before", c, outputName(op), reach, reachOf(was[c]))
+			}
+		}
 	}
 }
 
@@ -193,7 +216,7 @@ func TestLinkedChannels(t *testing.T) {
 	}
 }
 
-// Absorption changes no output on the inputs that its statistics are of, and
+// Absorption changes no output on the inputs that its statistics are of, which it follows, and
 // leaves alone what zero padding, a cap or another reader would see through.
 func TestAbsorptionKeepsTheFunction(t *testing.T) {
 	raised := func(b *Builder, x *tflite.Tensor) *tflite.Tensor { // biases that keep every channel above zero
@@ -225,13 +248,15 @@ func TestAbsorptionKeepsTheFunction(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := Chain(Input(1, 12, 12, 3), test.layer)
-			j := jobAfter(t, m, &Options{Absorb: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "absorb bias")
+			opts := &Options{Absorb: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+			j := jobAfter(t, m, opts, "absorb bias")
 			if j.report.Absorbed != test.want {
 				t.Errorf("absorbed from %d tensors, want %d", j.report.Absorbed, test.want)
 			}
 			if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-5 {
 				t.Errorf("outputs changed by %.2g of their range\n%v", d, j.model)
 			}
+			sameStatistics(t, test.name, j, jobAfter(t, j.model, opts, "estimate"))
 		})
 	}
 }
@@ -305,6 +330,12 @@ func swish(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 func gatedLayer(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	y := Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 16, Valid), Conv(8, 1), spread())(b, x)
 	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{FusedActivationFunction: schema.ActivationFunctionTypeRELU}, x.Shape, x, y)
+}
+
+// gatedTwoWays is a map of one channel times a vector of channels: both are broadcast.
+func gatedTwoWays(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	channels := Sequence(Pool(schema.BuiltinOperatorAVERAGE_POOL_2D, 4, Valid, Stride(4)), Conv(8, 1), spread(), Pool(schema.BuiltinOperatorMAX_POOL_2D, 4, Valid))(b, x)
+	return b.Op("mul", schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, x.Shape, Conv(1, 1)(b, x), channels)
 }
 
 func withConstant(code schema.BuiltinOperator, n int) Layer {
@@ -590,5 +621,151 @@ func TestErrorsOfWeightsAreNotAveragedAway(t *testing.T) {
 		t.Errorf("a mean leaves %.3f of noise in activations and %.3f of errors in weights, the ratio is %.1f; %d is taken for it", activations, weights, ratio, sameEverywhere)
 	} else {
 		t.Logf("a mean leaves %.3f and %.3f, the ratio is %.1f", activations, weights, ratio)
+	}
+}
+
+// eachScaledBlock calls f with the blocks of a network and random scales for each, within
+// its bounds.
+func eachScaledBlock(t *testing.T, perTensor bool, f func(j *job, b *block, s []float64)) {
+	t.Helper()
+	tail := Sequence(Conv(8, 1, ReLU), Conv(8, 1, ReLU), Conv(4, 1))
+	m := Chain(Input(1, 12, 12, 3), Conv(8, 3, ReLU6), spread(), Depthwise(3, ReLU), spread(), Concat(Conv(4, 1), Sequence(Conv(5, 3), spread())),
+		Residual(Conv(6, 1, ReLU), Conv(9, 3)), Conv(8, 1, ReLU), tail)
+	j := jobAfter(t, m, &Options{PerTensor: perTensor, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+	v := newChannelScales(j)
+	v.boundByCaps(j)
+	r, n := rand.New(rand.NewPCG(1, 2)), 0
+	for _, b := range v.blocks(j) {
+		if b.measure(j) {
+			n++
+			s := make([]float64, len(b.vars))
+			for p := range s {
+				s[p] = max(math.Exp(2*r.NormFloat64()), v.least[b.vars[p]])
+			}
+			f(j, b, s)
+		}
+	}
+	if n < 4 {
+		t.Errorf("%d blocks: what is tested?", n)
+	}
+}
+
+// Scales keep to their bounds, and those of RELU6 leave what a channel is taken to reach
+// below the cap.
+func TestScalesKeepToTheirBounds(t *testing.T) {
+	for _, perTensor := range []bool{true, false} {
+		caps := 0
+		eachScaledBlock(t, perTensor, func(j *job, b *block, _ []float64) {
+			for _, x := range b.tensors {
+				op := j.graph.Producers()[x]
+				for c, m := range j.stats[x].preActivation() {
+					i := b.v.of(x, c)
+					if op.Activation() != schema.ActivationFunctionTypeRELU6 || b.v.fixed[i] {
+						continue
+					}
+					caps++
+					reach := max(0, 1.25*m.hi, m.mean+6*math.Sqrt(m.square/m.n))
+					if least := b.v.least[i]; !(math.Abs(6*least-reach) < 1e-9) {
+						t.Errorf("channel %d of %q, which may reach %g, may be scaled by %g", c, x.Name, reach, least)
+					}
+				}
+			}
+			for _, i := range b.vars {
+				b.v.least[i] = 0.97
+			}
+			if perTensor {
+				newEqualizing(j, b).solve()
+			} else {
+				newFilling(j, b, importances(j)).solve()
+			}
+			for _, i := range b.vars {
+				if b.v.s[i] < 0.97 {
+					t.Errorf("per tensor %v: a channel of %v is scaled by %g, below its bound of 0.97", perTensor, b.names(), b.v.s[i])
+				}
+			}
+		})
+		if caps < 3 {
+			t.Errorf("%d channels have a cap: what is tested?", caps)
+		}
+	}
+}
+
+// What scales are expected to cost before they are applied, they cost once they are: the
+// objectives follow by formula what is measured anew then.
+func TestCostOfAppliedScales(t *testing.T) {
+	same := func(what string, b *block, before, after float64) {
+		if !(math.Abs(after/before-1) < 1e-4) {
+			t.Errorf("%s: scales of %v cost %g as expected, %g once they are applied", what, b.names(), before, after)
+		}
+	}
+	apply := func(j *job, b *block, s []float64) []float64 {
+		for p, x := range s {
+			b.v.s[b.vars[p]] = x
+		}
+		b.v.apply(j, b)
+		b.measure(j)
+		return ones(len(s))
+	}
+	eachScaledBlock(t, true, func(j *job, b *block, s []float64) {
+		before := newEqualizing(j, b).cost(s)
+		one := apply(j, b, s)
+		same("equalize", b, before, newEqualizing(j, b).cost(one))
+	})
+	eachScaledBlock(t, false, func(j *job, b *block, s []float64) {
+		before := newFilling(j, b, importances(j)).cost(s)
+		one := apply(j, b, s)
+		same("fill ranges", b, before, newFilling(j, b, importances(j)).cost(one))
+	})
+}
+
+// What is expected of channels between two filters of one tap, by its definition: noise of
+// uniform rounding, step²/12, in the activation and in both filters' weights, that of
+// weights as sameEverywhere has it, over the variances of what is read behind.
+func TestCostOfEqualization(t *testing.T) {
+	for name, second := range map[string]Layer{"conv": Conv(6, 1, ReLU), "depthwise": Depthwise(1, ReLU)} {
+		m := Chain(Input(1, 12, 12, 3), Conv(6, 1), second, Scale(1, 0.01), Conv(8, 1, ReLU), Conv(8, 1, ReLU), Conv(4, 1))
+		j := jobAfter(t, m, &Options{PerTensor: true, Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+		before, behind := j.graph.Ops[0], j.graph.Ops[1]
+		x := before.Outputs[0]
+		v := newChannelScales(j)
+		v.fixed[v.of(x, 2)] = true // noise in it counts all the same
+		blocks := v.blocks(j)
+		b := blocks[slices.IndexFunc(blocks, func(b *block) bool { return slices.Contains(b.tensors, x) })]
+		b.measure(j)
+		power := func(step float64) float64 { return step * step / 12 }
+		largest := func(w []float32) (most float64) {
+			for _, x := range w {
+				most = math.Max(most, math.Abs(float64(x)))
+			}
+			return most
+		}
+		variance := func(m moments) float64 { return m.square / m.n }
+		w1, w2 := before.Inputs[1].Floats(), behind.Inputs[1].Floats()
+		input, outputs, mean := 0.0, j.stats[behind.Outputs[0]].preActivation(), 0.0
+		for _, m := range j.stats[before.Inputs[0]].channels {
+			input += variance(m)
+		}
+		for _, m := range outputs {
+			mean += variance(m) / 6
+		}
+		activation, weights := 0.0, 0.0 // what noise of variance 1 does in the activation, and in the weights behind
+		for o, m := range outputs {
+			over := math.Max(variance(m), 0.01*mean)
+			for c, read := range j.stats[x].channels {
+				w := float64(w2[c])
+				switch {
+				case name == "conv":
+					w = float64(w2[o*6+c])
+				case c != o:
+					continue
+				}
+				activation += w * w / over
+				weights += variance(read) / over
+			}
+		}
+		want := power((j.stats[x].Hi-j.stats[x].Lo)/255)*activation + 16*(power(largest(w2)/127)*weights+power(largest(w1)/127)*input*activation)
+		if got := newEqualizing(j, b).cost(ones(len(b.vars))); !(math.Abs(got/want-1) < 1e-6) {
+			t.Errorf("%s: expected noise of %g, want %g", name, got, want)
+		}
 	}
 }

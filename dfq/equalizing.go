@@ -119,9 +119,7 @@ func (e *equalizing) solve() float64 {
 		s := make([]float64, n)
 		r, r1, r2 := r(x[0]), r1(x[1]), r2(x[2])
 		for p := range s {
-			s[p] = r[p] * r1[p] / r2[p]
-			s[p] = max(1.0/maxScale, min(maxScale, s[p]))
-			s[p] = max(s[p], b.v.least[b.vars[p]])
+			s[p] = max(r[p]*r1[p]/r2[p], minReach, b.v.least[b.vars[p]]) // 1/minReach at most, as all three are from minReach to 1
 		}
 		return s
 	}

@@ -209,7 +209,13 @@ func TestEstimate(t *testing.T) {
 // A patch is what a filter sees: its product with the weights is the filter's
 // answer.
 func TestPatches(t *testing.T) {
-	for _, layer := range []Layer{Conv(1, 3), Conv(1, 3, Stride(2)), Conv(1, 2, Valid), Depthwise(3), Depthwise(3, Stride(2), Valid)} {
+	dilated := func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+		y := Conv(1, 3)(b, x)
+		o := b.Graph.Ops[0].Options.(*schema.Conv2DOptionsT)
+		o.DilationHFactor, o.DilationWFactor = 2, 3
+		return y
+	}
+	for _, layer := range []Layer{Conv(1, 3), Conv(1, 3, Stride(2)), Conv(1, 2, Valid), dilated, Depthwise(3), Depthwise(3, Stride(2), Valid)} {
 		m := Chain(Input(1, 7, 9, 3), layer)
 		op := m.Graphs[0].Ops[0]
 		p, ok := windowOf(op)

@@ -188,3 +188,39 @@ func TestImportances(t *testing.T) {
 		})
 	}
 }
+
+// What is expected of channels between two filters of one tap where weights have a scale
+// per row, by its definition: noise of uniform rounding, step²/12, in values that are not 0
+// and in the rows that read them, by the importance of either.
+func TestCostOfFilling(t *testing.T) {
+	m := Chain(Input(1, 12, 12, 3), Conv(6, 1, ReLU), Conv(5, 1), Conv(8, 1, ReLU), Conv(8, 1, ReLU), Conv(4, 1))
+	j := jobAfter(t, m, &Options{Calibration: Inputs(m, 9, 4, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+	x, reader := j.graph.Ops[0].Outputs[0], j.graph.Ops[1]
+	blocks := newChannelScales(j).blocks(j)
+	b := blocks[slices.IndexFunc(blocks, func(b *block) bool { return slices.Contains(b.tensors, x) })]
+	b.measure(j)
+	power := func(step float64) float64 { return step * step / 12 }
+	importance, s, w := importances(j), j.stats[x], reader.Inputs[1].Floats()
+	want, variance := 0.0, 0.0
+	for c, m := range s.channels {
+		variance += m.square / m.n
+		kept, not0 := 0.0, 0.0
+		for i := c; i < len(s.rows); i += 6 {
+			kept++
+			if s.rows[i] != 0 {
+				not0++
+			}
+		}
+		want += power(s.Hi/255) * not0 / kept * importance[x][c]
+	}
+	for o, e := range importance[reader.Outputs[0]] {
+		largest := 0.0
+		for _, x := range w[o*6:][:6] {
+			largest = math.Max(largest, math.Abs(float64(x)))
+		}
+		want += power(largest/127) * e * variance
+	}
+	if got := newFilling(j, b, importance).cost(ones(len(b.vars))); !(math.Abs(got/want-1) < 1e-6) {
+		t.Errorf("expected noise of %g, want %g", got, want)
+	}
+}

@@ -41,7 +41,7 @@ func TestMoments(t *testing.T) {
 			if m.n != rows || m.lo != lo || m.hi != hi {
 				t.Errorf("offset %g, channel %d: %d values from %g to %g, want %g to %g", offset, c, int(m.n), m.lo, m.hi, lo, hi)
 			}
-			if math.Abs(m.mean-mean) > 1e-6 || math.Abs(m.deviation()/math.Sqrt(square/rows)-1) > 1e-6 {
+			if !(math.Abs(m.mean-mean) <= 1e-6 && math.Abs(m.deviation()/math.Sqrt(square/rows)-1) <= 1e-6) {
 				t.Errorf("offset %g, channel %d: mean %g, deviation %g, want %g, %g", offset, c, m.mean, m.deviation(), mean, math.Sqrt(square/rows))
 			}
 		}

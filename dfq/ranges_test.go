@@ -121,7 +121,7 @@ func TestUsual(t *testing.T) {
 	if r := s.usual(); r.within(s.Range) != r || r.Hi < 0.7*s.Hi {
 		t.Errorf("%v of %v without outliers", r, s.Range)
 	}
-	for _, s := range []*tensorStats{stats(4, 100, 200), stats(64, 4, 200)} {
+	for _, s := range []*tensorStats{stats(7, 100, 200), stats(64, 4, 200)} {
 		if hi := s.usual().Hi; hi != 200 {
 			t.Errorf("%g: too little is known to call 200 an outlier", hi)
 		}
@@ -187,6 +187,22 @@ func TestFarthestOfFew(t *testing.T) {
 	}
 }
 
+// Of given samples none is left out: what is rare in them is real.
+func TestGivenSamplesAllCount(t *testing.T) {
+	m := Chain(Input(1, 4, 4, 3), Conv(4, 3), Mean(), Dense(3))
+	samples := Inputs(m, 9, 2*oneIn, 0.1)
+	for i := range samples[5][0] {
+		samples[5][0][i] *= 10
+	}
+	j := jobAfter(t, m, &Options{Calibration: samples, Inputs: []InputRange{{Range: Range{-1, 1}}}}, "estimate")
+	for _, op := range j.graph.Ops[1:] {
+		s := j.stats[op.Outputs[0]]
+		if r := s.usual(); r != s.Range {
+			t.Errorf("%q is in %v, usually in %v", outputName(op), s.Range, r)
+		}
+	}
+}
+
 // Each rule for ranges is what its name says.
 func TestRangeRules(t *testing.T) {
 	m := Chain(Input(1, 16, 16, 3), Conv(4, 3, ReLU6), Conv(4, 3, ReLU6))
@@ -241,13 +257,13 @@ func TestScaleGroups(t *testing.T) {
 }
 
 // An operand of CONCATENATION with readers of its own and a far smaller range
-// keeps it.
+// keeps it, and is rounded anew but once.
 func TestSmallOperandsKeepTheirScale(t *testing.T) {
 	b := New(1)
 	x := b.Input(1, 8, 8, 3)
 	small := Sequence(Conv(4, 1), Scale(0.001))(b, x)
 	other := Conv(4, 1)(b, small)
-	joined := Concat(Identity(), Sequence(Conv(4, 1), Scale(100)))(b, small)
+	joined := Concat(Identity(), Identity(), Sequence(Conv(4, 1), Scale(100)))(b, small)
 	q, _ := quantize(t, b.Model(other, joined), stated())
 	quantizes := 0
 	for _, op := range q.Graphs[0].Ops {
@@ -260,6 +276,36 @@ func TestSmallOperandsKeepTheirScale(t *testing.T) {
 	}
 	if quantizes != 1 {
 		t.Errorf("%d QUANTIZE ops, want one\n%v", quantizes, q)
+	}
+}
+
+// A part of a tensor that is far smaller than the whole keeps the whole's scale, in which it
+// was rounded: another would round it again.
+func TestPartsKeepTheScale(t *testing.T) {
+	part := into(schema.BuiltinOperatorSLICE, nil, []int{1, 8, 8, 2}, []int{0, 0, 0, 2}, []int{1, 8, 8, 2})
+	q, _ := quantize(t, Chain(Input(1, 8, 8, 3), Conv(4, 1), Scale(1, 1, 0.01, 0.01), part, Conv(2, 1)), stated())
+	for _, op := range q.Graphs[0].Ops[1:] {
+		if op.Code == schema.BuiltinOperatorQUANTIZE {
+			t.Errorf("%q is rounded once more\n%v", op.Inputs[0].Name, q)
+		}
+	}
+}
+
+// Inputs of different ranges that are joined keep them, and what joins them holds both.
+func TestJoinedInputs(t *testing.T) {
+	b := New(1)
+	x, y := b.Input(1, 8, 8, 2), b.Input(1, 8, 8, 2)
+	joined := b.Op("joined", schema.BuiltinOperatorCONCATENATION, &schema.ConcatenationOptionsT{Axis: 3}, []int{1, 8, 8, 4}, x, y)
+	opts := &Options{Samples: 4, Inputs: []InputRange{{Range: Range{-1, 1}}, {Range: Range{0, 8}}}}
+	j := jobAfter(t, b.Model(Conv(2, 1)(b, joined)), opts, "assign ranges")
+	op := j.graph.Ops[0]
+	for k, want := range opts.Inputs {
+		if lo, hi := affine.Int8.Range(params(op.Inputs[k].Quant)); math.Abs(lo-want.Range.Lo) > 0.02 || math.Abs(hi-want.Range.Hi) > 0.02 {
+			t.Errorf("input %d has the range [%g, %g], want %v", k, lo, hi, want.Range)
+		}
+	}
+	if lo, hi := affine.Int8.Range(params(op.Outputs[0].Quant)); lo > -0.5 || hi < 6 {
+		t.Errorf("what joins them has the range [%g, %g]", lo, hi)
 	}
 }
 

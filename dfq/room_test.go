@@ -262,3 +262,19 @@ func TestRoomOfASharedScale(t *testing.T) {
 		t.Errorf("a tensor of its own scale has the range %v, then %v", alone, again)
 	}
 }
+
+// Room is at both ends.
+func TestRoomAtBothEnds(t *testing.T) {
+	ranges := func(room float64) Range {
+		j := jobAfter(t, Chain(Input(1, 16, 16, 3), Conv(4, 3), Conv(4, 3), Conv(2, 1)), stated(), "measure room")
+		clear(j.room)
+		j.room[j.graph.Ops[0].Outputs[0]] = room
+		if err := assignRanges(j); err != nil {
+			t.Fatal(err)
+		}
+		return j.report.Tensors[slices.IndexFunc(j.report.Tensors, func(r TensorReport) bool { return r.Name == j.graph.Ops[0].Outputs[0].Name })].Range
+	}
+	if own, wide := ranges(1), ranges(1.4); math.Abs(wide.Lo/own.Lo-1.4) > 0.02 || math.Abs(wide.Hi/own.Hi-1.4) > 0.02 {
+		t.Errorf("with a room of 1.4 the range is %v, without %v", wide, own)
+	}
+}

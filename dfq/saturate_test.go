@@ -222,7 +222,7 @@ func TestOperandsOfConstantsMayBeClipped(t *testing.T) {
 					}
 				}
 			}
-			if clipped == 0 && readers != everything {
+			if bounds := code != schema.BuiltinOperatorMUL; clipped == 0 && (bounds || readers != everything) {
 				t.Errorf("%v, read within %v: nothing is ever cut", code, readers)
 			}
 		}

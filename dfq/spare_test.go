@@ -154,6 +154,10 @@ func TestSpareCrushed(t *testing.T) {
 			y := Sequence(Conv(7, 1), Scale(200, 200, 200, 200, 1, 1, 1))(b, x)
 			return sliceChannels(b, y, 4, 3)
 		}, false, nil, -200, false},
+		"added, not joined": {func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			wide := Sequence(Conv(7, 1), Scale(200))(b, x)
+			return b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, wide.Shape, wide, Conv(7, 1)(b, x))
+		}, false, nil, 20, false},
 		"a filter behind":    {Sequence(boxesAndScores(200), again), false, nil, -200, true},
 		"nothing is to stay": {boxesAndScores(200), true, nil, -200, true},
 	} {

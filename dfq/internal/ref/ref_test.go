@@ -226,3 +226,29 @@ func TestLargeImages(t *testing.T) {
 		}
 	}
 }
+
+// Groups of channels have filters of their own, in every part of a large image.
+func TestGroupsOfLargeImages(t *testing.T) {
+	const side, in, out, groups = 100, 32, 8, 2
+	for _, kernel := range []int{1, 3} {
+		w := random(rand.New(rand.NewPCG(6, 3)), out, kernel, kernel, in/groups)
+		m := single(schema.BuiltinOperatorCONV_2D, same3(1), 1, real(1, side, side, in), w)
+		x, f := noise(m.Graphs[0], 1, -1, 1)[0], w.Floats()
+		y := mustEvaluate(t, m, x)[0]
+		for i, got := range y {
+			at, o, want := i/out, i%out, 0.0
+			for tap := range kernel * kernel {
+				row, column := at/side+tap/kernel-kernel/2, at%side+tap%kernel-kernel/2
+				if row < 0 || row >= side || column < 0 || column >= side {
+					continue
+				}
+				for c := range in / groups {
+					want += float64(f[(o*kernel*kernel+tap)*in/groups+c]) * float64(x[(row*side+column)*in+o/(out/groups)*in/groups+c])
+				}
+			}
+			if d := float64(got) - want; !(-1e-4 < d && d < 1e-4) {
+				t.Fatalf("kernel %d, row %d, column %d, channel %d: %g, want %g", kernel, at/side, at%side, o, got, want)
+			}
+		}
+	}
+}
