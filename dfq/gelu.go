@@ -139,7 +139,7 @@ func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
 	}
 	in := make([]float32, n)
 	for i := range in {
-		in[i] = far * (2*float32(i)/(n-1) - 1)
+		in[i] = float32(far*float32(i)/((n-1)/2)) - far
 	}
 	out, err := e.Run([][]float32{in})
 	if err != nil {
@@ -147,7 +147,7 @@ func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
 	}
 	for i, v := range in {
 		u := float64(v)
-		if want := u / 2 * (1 + math.Erf(u/math.Sqrt2)); !(math.Abs(float64(out[0][i])-want) < most) {
+		if want := float64(u / 2 * (1 + math.Erf(u/math.Sqrt2))); !(math.Abs(float64(out[0][i])-want) < most) {
 			return false
 		}
 	}
