@@ -95,6 +95,9 @@ func collectFindings(j *job) error {
 	for i, t := range j.graph.Inputs {
 		j.findInput(t, j.report.Inputs[i])
 		j.findSaturation(nil, t)
+		if len(j.opts.Calibration) > 0 { // made-up ones say nothing of single channels
+			j.findHidden(nil, t)
+		}
 	}
 	j.findFedBack()
 	j.findBeforeLog()
@@ -231,8 +234,8 @@ func (j *job) findCrushed(op *tflite.Op) {
 	}
 }
 
-// findHidden tells of an output with channels, or most values, too small for its
-// scale. Where a kernel fixes the scale it says nothing: probabilities near 0 are
+// findHidden tells of an output of op, or of an input of the model, with channels, or of
+// an output with most values, too small for its scale. Where a kernel fixes the scale it says nothing: probabilities near 0 are
 // what most classes should have.
 func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 	s := j.stats[t]
@@ -252,9 +255,16 @@ func (j *job) findHidden(op *tflite.Op, t *tflite.Tensor) {
 		}
 	}
 	if len(small) > 0 && (len(small) < alive || alive == 1) {
-		j.find(hiddenValues, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
+		kind := hiddenValues
+		if op == nil {
+			kind.advice = "scale the model's inputs alike before it: they share one scale, whatever it does with them; or give small ones an input of their own"
+		}
+		j.find(kind, op, t, "%d of %d channels (%s) have fewer than %d steps of its scale %.3g; all of [%.4g, %.4g] share it",
 			len(small), len(s.channels), few(small), hiddenSteps, step, s.Lo, s.Hi).Channels = small
 		return
+	}
+	if op == nil {
+		return // zeros may be what an input has
 	}
 	tiny, nonzero := s.vanishing(step)
 	if share := float64(tiny) / math.Max(1, float64(nonzero)); share > manyHidden {

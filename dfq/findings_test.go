@@ -102,6 +102,13 @@ func TestFindings(t *testing.T) {
 			o.Calibration[0][0][0] = 1e4
 			o.Inputs[0].Range = Range{-1, 1e4}
 		}},
+		{findingKind{hiddenValues.name, true, "scale the model's inputs alike before it: they share one scale, whatever it does with them; or give small ones an input of their own"},
+			-1, "", "input", "1 of 40 channels (3) have fewer than 8 steps", even(Chain(Input(1, 40), Dense(5, ReLU), Dense(3))), func(o *Options) {
+				o.Calibration = Inputs(Chain(Input(1, 40)), 1, enoughValues, 1)
+				for _, sample := range o.Calibration {
+					sample[0][3] *= 0.02
+				}
+			}},
 		{deadChannels, 0, "CONV_2D", "conv", "1 of 4 channels (2)", filterValue(classifier(), 0, 2, 0, 1), nil},
 		{deadChannels, 0, "CONV_2D", "conv", "1 of 4 channels (1)", filterValue(classifier(), 0, 1, 0.01, -1), nil},
 		// The bias of 1 takes a weight scale of 1/2³⁰/(2/255) = 1.2e-7; alone the

@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -43,6 +44,7 @@ type LayerDiff struct {
 // of its inputs cost.
 func CompareLayers(float, int8 *tflite.Model, open Interpreter, n int, sample func(i int) ([][]float32, error)) ([]LayerDiff, error) {
 	float, int8 = withTrueShapes(partedAlike(float, int8)), int8.Clone()
+	tellApart(float.Graphs[0], int8.Graphs[0])
 	c := matchLayers(float, int8)
 	if len(c.layers) == 0 {
 		return nil, nil
@@ -119,6 +121,36 @@ func withTrueShapes(m *tflite.Model) *tflite.Model {
 	}
 	markShuffles(c.Graphs[0])
 	return c
+}
+
+// tellApart numbers the tensors of one name that ops make. Of a name that the graphs have
+// not equally often, none is taken for one of the other graph.
+func tellApart(float, int8 *tflite.Graph) {
+	made := [2]map[string][]*tflite.Tensor{}
+	for i, g := range []*tflite.Graph{float, int8} {
+		made[i] = map[string][]*tflite.Tensor{}
+		for _, op := range g.Ops {
+			for _, t := range op.Outputs {
+				if t != nil {
+					made[i][t.Name] = append(made[i][t.Name], t)
+				}
+			}
+		}
+	}
+	for i, of := range []string{"float", "int8"} {
+		for name, tensors := range made[i] {
+			others := len(made[1-i][name])
+			for k, t := range tensors {
+				switch {
+				case len(tensors) == 1 && others <= 1:
+				case len(tensors) == others:
+					t.Name = fmt.Sprintf("%s (%d)", name, k+1)
+				default:
+					t.Name = fmt.Sprintf("%s (%s, %d)", name, of, k+1)
+				}
+			}
+		}
+	}
 }
 
 // matchLayers pairs activations by name. Those of the INT8 model take the shapes of the

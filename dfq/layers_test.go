@@ -70,6 +70,31 @@ func TestCompareLayers(t *testing.T) {
 	}
 }
 
+// Tensors of one name are told apart by their order, as in a model whose two branches were
+// made of one.
+func TestCompareLayersOfOneName(t *testing.T) {
+	m := Chain(Input(1, 12, 12, 3), Conv(8, 3, ReLU), Conv(8, 3, ReLU), Conv(8, 3))
+	opts := &Options{Inputs: []InputRange{{Range: Range{-1, 1}}}, NoEqualize: true}
+	samples := Inputs(m, 1, 4, 1)
+	q, _ := quantize(t, m, opts)
+	want, _ := layersOf(t, m, q, samples)
+	m.Graphs[0].Ops[1].Outputs[0].Name = m.Graphs[0].Ops[0].Outputs[0].Name
+	q, _ = quantize(t, m, opts)
+	got, _ := layersOf(t, m, q, samples)
+	if len(got) != len(want) {
+		t.Fatalf("%d layers, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if want[i].Name = []string{"conv (1)", "conv (2)", "conv_2"}[i]; got[i] != want[i] {
+			t.Errorf("%+v, want %+v", got[i], want[i])
+		}
+	}
+	m.Graphs[0].Ops[1].Outputs[0].Name = "another"
+	if other, _ := layersOf(t, m, q, samples); len(other) != 1 || other[0].Name != "conv_2" {
+		t.Errorf("of a name that only one model has twice: %+v", other)
+	}
+}
+
 // Shapes that a file leaves open are those of the run.
 func TestCompareLayersOfOpenShapes(t *testing.T) {
 	m := Chain(Input(1, 12, 12, 3), Conv(8, 3, ReLU), Depthwise(3, ReLU, Stride(2)), Conv(4, 1), Mean())
