@@ -64,7 +64,7 @@ func TestBiasShift(t *testing.T) {
 					want += (float64(b[0][i]) - float64(a[0][i])) / places
 				}
 				largest = math.Max(largest, math.Abs(want))
-				if math.Abs(got[o]-want) > 1e-5 {
+				if !(math.Abs(got[o]-want) <= 1e-5) {
 					t.Errorf("output %d: shift %g, want %g", o, got[o], want)
 				}
 			}

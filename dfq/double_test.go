@@ -274,7 +274,7 @@ func TestNotDoubled(t *testing.T) {
 // to 2, of 2 to 1/2, then of 2 to 8/9, and of 8/9 to 1/2. 10 become 1.
 func TestNoisiest(t *testing.T) {
 	sources, gain := noisiest([]float64{2, 0, 8}, 4)
-	if !slices.Equal(sources, []int{2, 0, 2, 2}) || math.Abs(gain-10) > 1e-9 {
+	if !slices.Equal(sources, []int{2, 0, 2, 2}) || !(math.Abs(gain-10) <= 1e-9) {
 		t.Errorf("%v for %g dB, want [2 0 2 2] for 10", sources, gain)
 	}
 	// None is worth a copy where it takes less than half a percent away.
@@ -312,7 +312,7 @@ func TestSharedWeights(t *testing.T) {
 			for _, c := range []int{3, 1, 5} {
 				sum += float64(shared[i-3+c])
 			}
-			if math.Abs(sum-float64(x)) > 1e-6 {
+			if !(math.Abs(sum-float64(x)) <= 1e-6) {
 				t.Errorf("%g became %g", x, sum)
 			}
 			step := float64(scales[i/(3*3*6)])

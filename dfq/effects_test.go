@@ -29,7 +29,7 @@ func TestEffectsAddUp(t *testing.T) {
 		for _, l := range layers {
 			noise += math.Pow(10, -l.Outputs/10)
 		}
-		if sum, all := -10*math.Log10(noise), diff.Outputs[0].SQNR; math.Abs(sum-all) > 0.5 {
+		if sum, all := -10*math.Log10(noise), diff.Outputs[0].SQNR; !(math.Abs(sum-all) <= 0.5) {
 			t.Errorf("with layer %d coarse all layers make %.2f dB, the model has %.2f: %+v", k, sum, all, layers)
 		}
 	}
@@ -56,7 +56,7 @@ func TestEffectsOnOutputs(t *testing.T) {
 		}
 		q, _ := quantize(t, both, opts)
 		layers, _ := layersOf(t, both, q, samples)
-		if l := layers[0]; math.Abs(l.Outputs-l.Alone) > 0.5 {
+		if l := layers[0]; !(math.Abs(l.Outputs-l.Alone) <= 0.5) {
 			t.Errorf("with its output among %d of the model's, the first layer has %.1f dB alone and %.1f dB there", len(outputs), l.Alone, l.Outputs)
 		}
 	}
@@ -104,7 +104,7 @@ func TestEffectsThroughVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(layers) != 1 || math.Abs(layers[0].Outputs-layers[0].Alone) > 0.5 {
+	if len(layers) != 1 || !(math.Abs(layers[0].Outputs-layers[0].Alone) <= 0.5) {
 		t.Errorf("layers %+v, want one, whose answers, plus zeros, are the model's", layers)
 	}
 }

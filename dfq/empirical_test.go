@@ -28,7 +28,7 @@ func TestBorneOut(t *testing.T) {
 		{nil, 0},
 		{[]float64{nan, nan, nan, nan, nan, nan, nan, nan}, 0},
 	} {
-		if got := borneOut(c.samples); math.Abs(got-c.want) > 1e-12 {
+		if got := borneOut(c.samples); !(math.Abs(got-c.want) <= 1e-12) {
 			t.Errorf("%v: %g, want %g", c.samples, got, c.want)
 		}
 	}

@@ -521,7 +521,7 @@ func TestErrorPower(t *testing.T) {
 		opts Options
 		want float64
 	}{{Options{}, variance}, {Options{NoCorrect: true}, square}} {
-		if got := (&job{opts: &c.opts}).errorPower(m); math.Abs(got/c.want-1) > 1e-6 {
+		if got := (&job{opts: &c.opts}).errorPower(m); !(math.Abs(got/c.want-1) <= 1e-6) {
 			t.Errorf("corrected %t: %g, want %g", !c.opts.NoCorrect, got, c.want)
 		}
 	}
@@ -571,7 +571,7 @@ func TestNoiseBehindAFilter(t *testing.T) {
 				}
 			}
 		}
-		if got := r.gain[0]; math.Abs(got/want-1) > 1e-6 {
+		if got := r.gain[0]; !(math.Abs(got/want-1) <= 1e-6) {
 			t.Errorf("%s: gain of %g, want %g", name, got, want)
 		}
 	}

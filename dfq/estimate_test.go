@@ -64,7 +64,7 @@ func TestPlaces(t *testing.T) {
 				}
 			}
 			left, odd = left/float64(n*samples), odd/float64(n*samples)
-			if math.Abs(left-float64((width+1)/2)/float64(width)) > 0.08 || math.Abs(odd-float64(width/2)/float64(width)) > 0.08 {
+			if !(math.Abs(left-float64((width+1)/2)/float64(width)) <= 0.08) || !(math.Abs(odd-float64(width/2)/float64(width)) <= 0.08) {
 				t.Errorf("%d columns: %.2f of %d places in each of %d samples are in the left half, %.2f in odd columns", width, left, n, samples, odd)
 			}
 		}
@@ -196,7 +196,7 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("from %g to %g, want %g to %g", s.Lo, s.Hi, lo, hi)
 	}
 	for c, m := range s.channels {
-		if m.n != n || math.Abs(m.mean-sum[c]/n) > 1e-6 {
+		if m.n != n || !(math.Abs(m.mean-sum[c]/n) <= 1e-6) {
 			t.Errorf("channel %d: %g values of mean %g, want %g of %g", c, m.n, m.mean, n, sum[c]/n)
 		}
 	}
@@ -241,7 +241,7 @@ func TestPatches(t *testing.T) {
 				want[c] += float64(x) * float64(w[k])
 			}
 			for c := range b {
-				if got := float64(out[0][i*len(b)+c]); math.Abs(got-want[c]-float64(b[c])) > 1e-4 {
+				if got := float64(out[0][i*len(b)+c]); !(math.Abs(got-want[c]-float64(b[c])) <= 1e-4) {
 					t.Fatalf("output %d of channel %d is %g, its patch gives %g\n%v", i, c, got, want[c]+float64(b[c]), m)
 				}
 			}

@@ -40,7 +40,7 @@ func TestFillKeepsTheFunction(t *testing.T) {
 			if silu[tensor.Name] {
 				lowest = math.Min(old.Lo, -old.Hi/smallEnd)
 			}
-			if room := 1e-5 * (old.Hi - old.Lo); usual.Lo < lowest-room || usual.Lo > old.Lo+room || math.Abs(usual.Hi-old.Hi) > room {
+			if room := 1e-5 * (old.Hi - old.Lo); usual.Lo < lowest-room || usual.Lo > old.Lo+room || !(math.Abs(usual.Hi-old.Hi) <= room) {
 				t.Errorf("%q has %v, before %v", tensor.Name, usual, old)
 			}
 			for c, m := range s.channels {

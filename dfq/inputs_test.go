@@ -31,11 +31,11 @@ func TestEncodings(t *testing.T) {
 		got := make([]float32, len(unit))
 		test.e.apply(got, unit, 3, 1)
 		for i, x := range got {
-			if math.Abs(float64(x)-test.want[i]) > 1e-5 {
+			if !(math.Abs(float64(x)-test.want[i]) <= 1e-5) {
 				t.Errorf("%s: %v becomes %v, want %v", test.e.Name, unit[i], x, test.want[i])
 			}
 		}
-		if r := hull([]Encoding{test.e}); math.Abs(r.Lo-test.lo) > 1e-4 || math.Abs(r.Hi-test.hi) > 1e-4 {
+		if r := hull([]Encoding{test.e}); !(math.Abs(r.Lo-test.lo) <= 1e-4) || !(math.Abs(r.Hi-test.hi) <= 1e-4) {
 			t.Errorf("%s: from %g to %g, want %g to %g", test.e.Name, r.Lo, r.Hi, test.lo, test.hi)
 		}
 	}
@@ -64,7 +64,7 @@ func TestBiasSlope(t *testing.T) {
 		if sure != (mean != 0) {
 			t.Errorf("mean %g: slope %g, sure %v", mean, slope, sure)
 		}
-		if math.Abs(slope-mean) > 0.1*math.Abs(mean)+0.02 {
+		if !(math.Abs(slope-mean) <= 0.1*math.Abs(mean)+0.02) {
 			t.Errorf("mean %g: slope %g", mean, slope)
 		}
 	}

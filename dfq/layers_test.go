@@ -254,7 +254,7 @@ func findsFactors(t *testing.T, m *tflite.Model) {
 			if xx == 0 {
 				continue
 			}
-			if want := xx / xy; math.Abs(f/want-1) > 0.06 {
+			if want := xx / xy; !(math.Abs(f/want-1) <= 0.06) {
 				t.Errorf("%q, channel %d: factor %.4g, equalization divided by %.4g", l.Name, i, f, want)
 			} else if math.Abs(want-1) > 0.2 {
 				equalized++
@@ -290,7 +290,7 @@ func TestLayerSums(t *testing.T) {
 		t.Errorf("equal: %+v", d)
 	}
 	// 0.1 off in channel 0 is 0.2 in the model, two steps; 1 off in channel 1 is one.
-	if d := fill(1, 21, 2.1, 40, 3, 60); math.Abs(d.MaxSteps-2) > 1e-5 {
+	if d := fill(1, 21, 2.1, 40, 3, 60); !(math.Abs(d.MaxSteps-2) <= 1e-5) {
 		t.Errorf("two steps off: %+v", d)
 	}
 	if d := fill(1, 20, 2, 40, 3, float32(math.NaN())); d.SQNR != -200 || d.MaxSteps != math.MaxFloat64 {
@@ -299,7 +299,7 @@ func TestLayerSums(t *testing.T) {
 	// At an end: a ReLU's zeros, a value within half a step of the end, one beyond,
 	// and one that is beyond by mistake of what comes before.
 	want = []float32{0, 0, 12.77, 300, 3, 60}
-	if d := fill(0, 0, 12.75, 255, 12.75, 0); math.Abs(d.Saturated-1./6) > 1e-9 {
+	if d := fill(0, 0, 12.75, 255, 12.75, 0); !(math.Abs(d.Saturated-1./6) <= 1e-9) {
 		t.Errorf("one of six is saturated: %+v", d)
 	}
 }

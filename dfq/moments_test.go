@@ -104,7 +104,7 @@ func TestGather(t *testing.T) {
 				if m.lo != want.lo || m.hi != want.hi {
 					t.Errorf("%s %v, channel %d: from %g to %g, want %g to %g", name, act, c, m.lo, m.hi, want.lo, want.hi)
 				}
-				if m.n != momentRows || math.Abs(m.mean-want.mean) > 0.2*want.deviation() || math.Abs(m.deviation()/want.deviation()-1) > 0.3 {
+				if m.n != momentRows || !(math.Abs(m.mean-want.mean) <= 0.2*want.deviation()) || !(math.Abs(m.deviation()/want.deviation()-1) <= 0.3) {
 					t.Errorf("%s %v, channel %d: %+v, all: %+v", name, act, c, m, want)
 				}
 			}

@@ -505,10 +505,10 @@ func TestBiasOverflow(t *testing.T) {
 			b := q.Graphs[0].Ops[0].Inputs[2]
 			scale := b.Quant.Scale[min(2, len(b.Quant.Scale)-1)]
 			stored := b.Ints()[2]
-			if math.Abs(float64(stored)) > 1<<30+1 {
+			if !(math.Abs(float64(stored)) <= 1<<30+1) {
 				t.Errorf("bias %g, per tensor %v: stored as %d", bias, perTensor, stored)
 			}
-			if got := float64(scale) * float64(stored); math.Abs(got/bias-1) > 1e-6 {
+			if got := float64(scale) * float64(stored); !(math.Abs(got/bias-1) <= 1e-6) {
 				t.Errorf("bias %g, per tensor %v: means %g", bias, perTensor, got)
 			}
 		}

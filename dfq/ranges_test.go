@@ -220,7 +220,7 @@ func TestRangeRules(t *testing.T) {
 		j := jobAfter(t, m, o, "assign ranges")
 		x := j.graph.Ops[0].Outputs[0]
 		wantLo, wantHi := want(j.stats[x])
-		if lo, hi := affine.Int8.Range(params(x.Quant)); math.Abs(lo-wantLo) > 1e-5 || math.Abs(hi-wantHi) > 1e-5 {
+		if lo, hi := affine.Int8.Range(params(x.Quant)); !(math.Abs(lo-wantLo) <= 1e-5) || !(math.Abs(hi-wantHi) <= 1e-5) {
 			t.Errorf("rule %d gives [%g, %g], want [%g, %g]", rule, lo, hi, wantLo, wantHi)
 		}
 	}
@@ -300,7 +300,7 @@ func TestJoinedInputs(t *testing.T) {
 	j := jobAfter(t, b.Model(Conv(2, 1)(b, joined)), opts, "assign ranges")
 	op := j.graph.Ops[0]
 	for k, want := range opts.Inputs {
-		if lo, hi := affine.Int8.Range(params(op.Inputs[k].Quant)); math.Abs(lo-want.Range.Lo) > 0.02 || math.Abs(hi-want.Range.Hi) > 0.02 {
+		if lo, hi := affine.Int8.Range(params(op.Inputs[k].Quant)); !(math.Abs(lo-want.Range.Lo) <= 0.02) || !(math.Abs(hi-want.Range.Hi) <= 0.02) {
 			t.Errorf("input %d has the range [%g, %g], want %v", k, lo, hi, want.Range)
 		}
 	}
@@ -324,7 +324,7 @@ func TestAnswerRoom(t *testing.T) {
 		usual := j.stats[x].usual()
 		lo, hi := affine.Int8.Range(params(x.Quant))
 		// The ends lie on the grid of int8.
-		if step := scaleOf(x); math.Abs(lo-c.below*usual.Lo) > float64(step) || math.Abs(hi-c.above*usual.Hi) > float64(step) {
+		if step := scaleOf(x); !(math.Abs(lo-c.below*usual.Lo) <= float64(step)) || !(math.Abs(hi-c.above*usual.Hi) <= float64(step)) {
 			t.Errorf("usual is %v, the range [%g, %g]", usual, lo, hi)
 		}
 	}
@@ -373,7 +373,7 @@ func TestNormRoom(t *testing.T) {
 				continue
 			}
 			_, hi := affine.Int8.Range(params(op.Outputs[0].Quant))
-			if usual := LeastError.choose(j.stats[op.Outputs[0]]).Hi; math.Abs(hi/usual-test.room) > 0.01 {
+			if usual := LeastError.choose(j.stats[op.Outputs[0]]).Hi; !(math.Abs(hi/usual-test.room) <= 0.01) {
 				t.Errorf("%s: up to %g, want %g times %g", name, hi, test.room, usual)
 			}
 		}

@@ -64,7 +64,7 @@ func TestHarmIsThatOfRounding(t *testing.T) {
 			}
 		}
 		for o := range outputs {
-			if math.Abs(harm[k][o]-want[o]) > 1e-3*want[o] {
+			if !(math.Abs(harm[k][o]-want[o]) <= 1e-3*want[o]) {
 				t.Errorf("rounding %q harms output %d by %g, want %g", tensor.Name, o, harm[k][o], want[o])
 			}
 		}
@@ -274,7 +274,7 @@ func TestRoomAtBothEnds(t *testing.T) {
 		}
 		return j.report.Tensors[slices.IndexFunc(j.report.Tensors, func(r TensorReport) bool { return r.Name == j.graph.Ops[0].Outputs[0].Name })].Range
 	}
-	if own, wide := ranges(1), ranges(1.4); math.Abs(wide.Lo/own.Lo-1.4) > 0.02 || math.Abs(wide.Hi/own.Hi-1.4) > 0.02 {
+	if own, wide := ranges(1), ranges(1.4); !(math.Abs(wide.Lo/own.Lo-1.4) <= 0.02) || !(math.Abs(wide.Hi/own.Hi-1.4) <= 0.02) {
 		t.Errorf("with a room of 1.4 the range is %v, without %v", wide, own)
 	}
 }

@@ -107,7 +107,7 @@ func TestRoundingStaysInTheNarrowRange(t *testing.T) {
 			}
 			sum += float64(x) - float64(w[i])
 		}
-		if math.Abs(sum) > 0.5 {
+		if !(math.Abs(sum) <= 0.5) {
 			t.Errorf("errors sum to %.2f", sum)
 		}
 	}

@@ -105,7 +105,7 @@ func TestSharedSounds(t *testing.T) {
 	for k, m := range moments(cepstra) {
 		r := real[k]
 		t.Logf("coefficient %d: %.1f ± %.1f made up, %.1f ± %.1f recorded", k, m.mean, m.deviation(), r.mean, r.deviation())
-		if math.Abs(m.mean-r.mean) > 0.5*r.deviation() || m.deviation() < 0.6*r.deviation() || m.deviation() > 1.4*r.deviation() {
+		if !(math.Abs(m.mean-r.mean) <= 0.5*r.deviation()) || m.deviation() < 0.6*r.deviation() || m.deviation() > 1.4*r.deviation() {
 			t.Errorf("coefficient %d of made-up sounds is far from that of recordings", k)
 		}
 	}

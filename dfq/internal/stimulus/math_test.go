@@ -24,7 +24,7 @@ func TestNormalMoments(t *testing.T) {
 	for i := range x {
 		x[i] = normal(rng)
 	}
-	if m, d := meanDev(x); math.Abs(m) > 0.01 || math.Abs(d-1) > 0.01 {
+	if m, d := meanDev(x); !(math.Abs(m) <= 0.01) || !(math.Abs(d-1) <= 0.01) {
 		t.Errorf("mean %.3f, deviation %.3f, want 0 and 1", m, d)
 	}
 }
@@ -32,7 +32,7 @@ func TestNormalMoments(t *testing.T) {
 // The shares within 1 and 2 deviations are those of the normal distribution.
 func TestBellQuantiles(t *testing.T) {
 	for dev, share := range map[float64]float64{0: 0, 1: 0.6827, 2: 0.9545} {
-		if got := bell((1 + share) / 2); math.Abs(got-dev) > 0.01 {
+		if got := bell((1 + share) / 2); !(math.Abs(got-dev) <= 0.01) {
 			t.Errorf("bell at share %v is %.3f, want %v", share, got, dev)
 		}
 	}
@@ -72,7 +72,7 @@ func TestTileIsStandardAndPeriodic(t *testing.T) {
 				t.Fatalf("values %v and %v one period apart", a, b)
 			}
 		}
-		if math.Abs(mean) > 0.2 || dev < 0.7 || dev > 1.2 {
+		if !(math.Abs(mean) <= 0.2) || dev < 0.7 || dev > 1.2 {
 			t.Errorf("keep %v: mean %.2f, deviation %.2f, want about 0 and 1", keep, mean, dev)
 		}
 	}

@@ -50,7 +50,7 @@ func TestFillIsDeterministicAndInRange(t *testing.T) {
 				if !(v >= 0 && v <= 1) {
 					t.Fatalf("value %v is outside [0, 1]", v)
 				}
-				if k := v * 255; c.kind == Leaves && math.Abs(float64(k)-math.Round(float64(k))) > 1e-4 {
+				if k := v * 255; c.kind == Leaves && !(math.Abs(float64(k)-math.Round(float64(k))) <= 1e-4) {
 					t.Fatalf("value %v is off the grid k/255", v)
 				}
 			}
@@ -183,7 +183,7 @@ func TestSpectrumFallsLikePhotographs(t *testing.T) {
 		for i := range uint64(samples) {
 			images = append(images, lum(sample(t, []int{1, n, n, 3}, kind, 5, i)))
 		}
-		if s := slope(images, n); math.Abs(s+2) > tolerance {
+		if s := slope(images, n); !(math.Abs(s+2) <= tolerance) {
 			t.Errorf("%v: power falls like f^%.2f, want f^-2 ± %.1f", kind, s, tolerance)
 		}
 	}
@@ -222,7 +222,7 @@ func TestLeavesVaryLikePhotographs(t *testing.T) {
 		t.Errorf("red and blue correlate by %.2f, want 0.6 to 0.98", corr)
 	}
 	mean, spread := meanDev(means)
-	if math.Abs(mean-0.45) > 0.08 || spread < 0.06 || spread > 0.2 {
+	if !(math.Abs(mean-0.45) <= 0.08) || spread < 0.06 || spread > 0.2 {
 		t.Errorf("brightness %.2f ± %.2f, want 0.45 ± 0.06 to 0.2", mean, spread)
 	}
 	contrast, spread := meanDev(devs)
