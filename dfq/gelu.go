@@ -10,9 +10,11 @@ import (
 )
 
 // writeGelus writes GELU for what converters make of it that have no error function: a
-// rational function or e to the minus x², some thirty ops, of which DIV and EXP have no
-// INT8 form. Where all have one, as by TANH, they stay, since fewer NPUs know GELU.
+// rational function or e to the minus x², some thirty ops, of which DIV and EXP have an
+// INT8 form in newer releases only, and lose more by it than GELU does. By TANH they stay
+// where all have one, since fewer NPUs know GELU.
 func writeGelus(j *job) {
+	known := j.limits.Takes(schema.BuiltinOperatorGELU)
 	producers, parts := j.graph.Producers(), map[*tflite.Op]bool{}
 	for _, op := range j.graph.Ops {
 		if op.Code != schema.BuiltinOperatorMUL || !real(op.Outputs[0]) || op.Outputs[0].Len() == 0 {
@@ -20,7 +22,10 @@ func writeGelus(j *job) {
 		}
 		for _, x := range factorsOf(op, producers) {
 			inside := between(x, op, producers)
-			if !slices.ContainsFunc(inside, func(o *tflite.Op) bool { return j.whyFloat(o, producers) != "" }) || !isGelu(x, op.Outputs[0], inside) {
+			better := func(o *tflite.Op) bool {
+				return known && (o.Code == schema.BuiltinOperatorDIV || o.Code == schema.BuiltinOperatorEXP) || j.whyFloat(o, producers) != ""
+			}
+			if !slices.ContainsFunc(inside, better) || !isGelu(x, op.Outputs[0], inside) {
 				continue
 			}
 			gelu := &tflite.Op{Code: schema.BuiltinOperatorGELU, Version: 1, Options: &schema.GeluOptionsT{}, Inputs: []*tflite.Tensor{x}, Outputs: op.Outputs}

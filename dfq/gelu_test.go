@@ -114,3 +114,17 @@ func TestWriteGelus(t *testing.T) {
 		}
 	}
 }
+
+// Targets that take DIV and EXP in INT8, as those of newer releases do, get GELU as well if
+// they take that: by DIV 57 ops have 17 dB where 5 have 22.
+func TestGelusOfTargets(t *testing.T) {
+	for target, gelu := range map[string]bool{"tflite-2.18": true, "hexagon-htp": true, "mediatek": true, "exynos": true, "ethos-u85": true, "tflm": false} {
+		m := Chain(Input(1, 8, 8, 3), Conv(4, 3), geluBy(formula.rational, 0.70710678, 0.5), Conv(3, 3))
+		opts := stated()
+		opts.Target = target
+		j := jobAfter(t, m, opts, "normalize")
+		if ops := len(j.graph.Ops); (ops == 3) != gelu {
+			t.Errorf("%s: %d ops, GELU %v", target, ops, gelu)
+		}
+	}
+}
