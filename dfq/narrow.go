@@ -11,16 +11,28 @@ import (
 // axes came with 2.12, and NPUs have none.
 const mostAxes = 5
 
-// narrowTransposes lets a TRANSPOSE of more than five axes, as windows of attention are cut
+// narrowTransposes gives TRANSPOSE ops no more axes than they need.
+func narrowTransposes(j *job) {
+	narrowAxes(j.graph, func(reshape, op *tflite.Op) { j.index[reshape] = j.index[op] })
+}
+
+// narrowAxes lets a TRANSPOSE of more than five axes, as windows of attention are cut
 // out by, move those that stay side by side as one:
 //
 //	[1, h, 8, w, 8, c] to [1, h, w, 8, 8, c]  is  [h, 8, w, 8·c] to [h, w, 8, 8·c]
 //
 // A RESHAPE before and behind it, which are there as a rule, makes these axes in place of
-// the others.
-func narrowTransposes(g *tflite.Graph) {
+// the others. part, if not nil, is told of each new op.
+func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
 	links := linksOf(g)
 	var all []*tflite.Op
+	reshape := func(op *tflite.Op, from, to *tflite.Tensor, shape []int) {
+		r := &tflite.Op{Code: schema.BuiltinOperatorRESHAPE, Version: 1, Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
+		all = append(all, setReshape(r, shape))
+		if part != nil {
+			part(r, op)
+		}
+	}
 	for _, op := range g.Ops {
 		shape, order := mergedAxes(op)
 		if shape == nil {
@@ -33,7 +45,7 @@ func narrowTransposes(g *tflite.Graph) {
 		} else {
 			merged := in.Clone()
 			merged.Name, merged.Data = out.Name+"_merged", nil
-			all = append(all, setReshape(&tflite.Op{Code: schema.BuiltinOperatorRESHAPE, Version: 1, Inputs: []*tflite.Tensor{in}, Outputs: []*tflite.Tensor{merged}}, shape))
+			reshape(op, in, merged, shape)
 			op.Inputs[0] = merged
 		}
 		op.Inputs[1], op.Version = constantInts(out.Name+"_order", order), min(op.Version, 4)
@@ -52,7 +64,7 @@ func narrowTransposes(g *tflite.Graph) {
 		inner := out.Clone()
 		inner.Name, inner.Shape = out.Name+"_moved", moved
 		op.Outputs = []*tflite.Tensor{inner}
-		all = append(all, setReshape(&tflite.Op{Code: schema.BuiltinOperatorRESHAPE, Version: 1, Inputs: []*tflite.Tensor{inner}, Outputs: []*tflite.Tensor{out}}, out.Shape))
+		reshape(op, inner, out, out.Shape)
 	}
 	g.Ops = all
 }

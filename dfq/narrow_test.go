@@ -35,7 +35,7 @@ func TestNarrowTransposes(t *testing.T) {
 	} {
 		m := Chain(Input(1, 8, 8, 3), test.layers)
 		c := m.Clone()
-		narrowTransposes(c.Graphs[0])
+		narrowAxes(c.Graphs[0], nil)
 		if err := c.Validate(); err != nil {
 			t.Fatal(name, err)
 		}
@@ -51,5 +51,19 @@ func TestNarrowTransposes(t *testing.T) {
 		if d := relativeChange(t, evaluate, m, c, 0); d > 0 {
 			t.Errorf("%s: outputs changed by %g", name, d)
 		}
+	}
+}
+
+// What the record says of an op that stands beside a TRANSPOSE now, it says of that.
+func TestPlaceOfNarrowed(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(3, 3), Reshape(1, 4, 2, 4, 2, 3), Unary(schema.BuiltinOperatorRELU, nil), axesTo(0, 1, 3, 2, 4, 5))
+	j := jobAfter(t, m, stated(), "normalize")
+	for _, op := range j.graph.Ops {
+		if out := op.Outputs[0].Name; op.Code == schema.BuiltinOperatorRESHAPE && out != "reshape" && j.index[op] != 3 {
+			t.Errorf("%q is said to be op %d, want 3", out, j.index[op])
+		}
+	}
+	if len(j.graph.Ops) != 6 {
+		t.Errorf("%d ops, want 6", len(j.graph.Ops))
 	}
 }

@@ -52,7 +52,7 @@ func normalize(j *job) error {
 	explicitBiases(g)
 	unfuse(j)
 	dissolveIslands(j)
-	narrowTransposes(g)
+	narrowTransposes(j)
 	plainPads(g)
 	writeProducts(g)
 	writeGelus(j)

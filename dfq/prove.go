@@ -35,7 +35,7 @@ func proveFloat(j *job) error {
 	}
 	explicitBiases(source.Graphs[0]) // the interpreter runs no convolution without
 	unfuseActivations(source.Graphs[0], nil)
-	narrowTransposes(source.Graphs[0])
+	narrowAxes(source.Graphs[0], nil)
 	n := min(len(j.samples), provingSamples)
 	want, err := j.outputsOf(source, n) // first one graph, then the other: both at once need twice the memory
 	if err != nil {
