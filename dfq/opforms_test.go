@@ -307,7 +307,7 @@ func stridedSliceForm(f *former, code schema.BuiltinOperator) {
 	f.add(code, o, list(x, f.ints(begin...), f.ints(end...), f.ints(strides...)))
 }
 
-// joinForm is for CONCATENATION and, with all operands of one shape, PACK.
+// concatForm is for CONCATENATION and, with all operands of one shape, PACK.
 func concatForm(f *former, code schema.BuiltinOperator) {
 	rank := f.between(2, 4)
 	shape, axis := f.shape(rank), f.between(0, rank-1)
