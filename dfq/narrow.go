@@ -26,9 +26,10 @@ func narrowTransposes(j *job) {
 func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
 	links := linksOf(g)
 	var all []*tflite.Op
-	reshape := func(op *tflite.Op, from, to *tflite.Tensor, shape []int) {
+	reshape := func(op *tflite.Op, from, to *tflite.Tensor, axes []axis) {
 		r := &tflite.Op{Code: schema.BuiltinOperatorRESHAPE, Version: 1, Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
-		all = append(all, setReshape(r, shape))
+		setReshape(r, axes)
+		all = append(all, r)
 		if part != nil {
 			part(r, op)
 		}
@@ -40,6 +41,7 @@ func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
 			continue
 		}
 		in, out := op.Inputs[0], op.Outputs[0]
+		whole := inOrderOf(permutation(op), openAxes(in))
 		if before := links.maker(in); before != nil && before.Code == schema.BuiltinOperatorRESHAPE {
 			setReshape(before, shape)
 		} else {
@@ -49,65 +51,105 @@ func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
 			op.Inputs[0] = merged
 		}
 		op.Inputs[1], op.Version = constantInts(out.Name+"_order", order), min(op.Version, 4)
-		moved := make([]int, len(order))
-		for i, a := range order {
-			moved[i] = shape[a]
-		}
 		all = append(all, op)
 		reshaped := func(u tflite.Use) bool {
 			return u.Op.Code == schema.BuiltinOperatorRESHAPE && len(u.Op.Inputs) == 2 && u.Op.Inputs[1].Constant()
 		}
+		moved := inOrderOf(order, shape)
 		if uses := links.uses[out]; !slices.Contains(g.Outputs, out) && !slices.ContainsFunc(uses, func(u tflite.Use) bool { return !reshaped(u) }) {
-			out.Shape = moved
+			setShape(out, moved)
 			continue
 		}
 		inner := out.Clone()
-		inner.Name, inner.Shape = out.Name+"_moved", moved
+		inner.Name = out.Name + "_moved"
+		setShape(inner, moved)
 		op.Outputs = []*tflite.Tensor{inner}
-		reshape(op, inner, out, out.Shape)
+		reshape(op, inner, out, whole)
 	}
 	g.Ops = all
 }
 
+// An axis is how many elements it has, and whether that is open.
+type axis struct {
+	size int
+	open bool
+}
+
+// openAxes are the axes of t.
+func openAxes(t *tflite.Tensor) []axis {
+	axes := make([]axis, len(t.Shape))
+	for i, n := range t.Shape {
+		axes[i] = axis{n, i < len(t.Signature) && t.Signature[i] < 0}
+	}
+	return axes
+}
+
+func inOrderOf(order []int, axes []axis) []axis {
+	moved := make([]axis, len(order))
+	for i, a := range order {
+		moved[i] = axes[a]
+	}
+	return moved
+}
+
 // mergedAxes are the axes of what a TRANSPOSE of too many reads, those merged that it
-// leaves side by side, and their order behind it; nil if that is not to be done.
-func mergedAxes(op *tflite.Op) (shape, order []int) {
+// leaves side by side, and their order behind it; nil if that is not to be done. One that
+// is open stays by itself: RESHAPE can make one of unknown size.
+func mergedAxes(op *tflite.Op) (shape []axis, order []int) {
 	p := axesMoved(op)
-	if len(p) <= mostAxes || len(op.Inputs[0].Signature) > 0 {
+	if len(p) <= mostAxes {
 		return nil, nil
 	}
-	in := op.Inputs[0].Shape
-	p = slices.DeleteFunc(p, func(a int) bool { return in[a] == 1 })
-	live := slices.Sorted(slices.Values(p)) // axes of more than one element
-	var first, size []int                   // of each run of axes in p: place of its first among live, elements
-	last := -2
+	in := openAxes(op.Inputs[0])
+	p = slices.DeleteFunc(p, func(a int) bool { return in[a] == axis{size: 1} })
+	live := slices.Sorted(slices.Values(p)) // axes that may have more than one element
+	var first []int                         // of each run of axes in p: place of its first among live
+	var runs []axis
+	last, open := -2, 0
 	for _, a := range p {
 		at := slices.Index(live, a)
-		if at == last+1 {
-			size[len(size)-1] *= in[a]
+		if in[a].open {
+			open++
+		}
+		if at == last+1 && !in[a].open && !runs[len(runs)-1].open {
+			runs[len(runs)-1].size *= in[a].size
 		} else {
-			first, size = append(first, at), append(size, in[a])
+			first, runs = append(first, at), append(runs, in[a])
 		}
 		last = at
 	}
-	if len(first) > mostAxes || len(first) == 0 {
+	if len(first) > mostAxes || len(first) == 0 || open > 1 {
 		return nil, nil
 	}
 	sorted := slices.Sorted(slices.Values(first))
-	shape = make([]int, len(first))
+	shape = make([]axis, len(first))
 	for i, f := range first {
 		order = append(order, slices.Index(sorted, f))
-		shape[order[i]] = size[i]
+		shape[order[i]] = runs[i]
 	}
 	return shape, order
 }
 
-// setReshape makes op a RESHAPE to the given shape.
-func setReshape(op *tflite.Op, shape []int) *tflite.Op {
+// setReshape makes op a RESHAPE to the given axes, one of which may be open.
+func setReshape(op *tflite.Op, axes []axis) {
 	out := op.Outputs[0]
-	out.Shape = slices.Clone(shape)
-	op.Options, op.Inputs = &schema.ReshapeOptionsT{}, []*tflite.Tensor{op.Inputs[0], constantInts(out.Name+"_shape", shape)}
-	return op
+	setShape(out, axes)
+	to := out.Shape
+	if out.Signature != nil {
+		to = out.Signature
+	}
+	op.Options, op.Inputs = &schema.ReshapeOptionsT{}, []*tflite.Tensor{op.Inputs[0], constantInts(out.Name+"_shape", to)}
+}
+
+func setShape(t *tflite.Tensor, axes []axis) {
+	t.Shape, t.Signature = make([]int, len(axes)), nil
+	for i, a := range axes {
+		t.Shape[i] = a.size
+	}
+	if i := slices.IndexFunc(axes, func(a axis) bool { return a.open }); i >= 0 {
+		t.Signature = slices.Clone(t.Shape)
+		t.Signature[i] = -1
+	}
 }
 
 // constantInts is an INT32 constant of one axis.

@@ -67,3 +67,41 @@ func TestPlaceOfNarrowed(t *testing.T) {
 		t.Errorf("%d ops, want 6", len(j.graph.Ops))
 	}
 }
+
+// An open batch is an axis by itself, also at another size.
+func TestNarrowOpenBatch(t *testing.T) {
+	m := Chain(Input(1, 8, 8, 3), Conv(3, 3), Reshape(1, 4, 2, 4, 2, 3), axesTo(0, 1, 3, 2, 4, 5), Reshape(16, 4, 3))
+	for _, x := range m.Graphs[0].Tensors() {
+		if !x.Constant() {
+			x.Signature = slices.Clone(x.Shape)
+			x.Signature[0] = -1
+		}
+	}
+	for _, op := range m.Graphs[0].Ops {
+		if op.Code == schema.BuiltinOperatorRESHAPE {
+			op.Inputs[1] = constantInts("shape", op.Outputs[0].Signature)
+		}
+	}
+	for _, target := range []string{"", "hexagon-htp"} {
+		opts := stated()
+		opts.Target, opts.Interpreter = target, interpreter
+		q, r, err := Quantize(m, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := q.Graphs[0].Ops[2].Inputs[0]; len(in.Shape) != 5 || target == "" && !slices.Equal(in.Signature, []int{-1, 4, 2, 4, 6}) {
+			t.Errorf("%q: %v %v is transposed", target, in.Shape, in.Signature)
+		}
+		if r.FloatSQNR[0] < 100 {
+			t.Errorf("the float graph is %v dB from the file's", r.FloatSQNR)
+		}
+	}
+	for batch := range 3 {
+		want, got := m.Clone(), m.Clone()
+		narrowAxes(got.Graphs[0], nil)
+		want.Graphs[0].Inputs[0].Shape[0], got.Graphs[0].Inputs[0].Shape[0] = batch+1, batch+1
+		if d := relativeChange(t, evaluate, want, got, 0); d > 0 {
+			t.Errorf("batch %d: outputs changed by %g", batch+1, d)
+		}
+	}
+}
