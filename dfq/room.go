@@ -13,6 +13,9 @@ import (
 // tensor does little to the answers, against what it does elsewhere, a larger step does
 // little as well.
 //
+// What RSQRT makes of the variance of each position, and its like, gets none: the few quietest
+// positions say how far it goes, all others are a few steps, which one sample does not tell.
+//
 // What rounding does is measured: the float graph goes on from the tensor's values
 // rounded to its step, and nothing else is rounded. A map, or a list of boxes, tells it in
 // one sample. The few numbers of a classifier tell less in eight, so that less is ventured
@@ -39,12 +42,16 @@ func measureRoom(j *job) error {
 		}
 	}
 	j.room = map[*tflite.Tensor]float64{}
+	producers := j.graph.Producers()
 	for k, t := range tensors {
 		room := mostRoom
 		for o, e := range harm[k] {
 			if e > 0 {
 				room = math.Min(room, math.Sqrt(little*mean[o]/e)) // noise goes with the square of the step
 			}
+		}
+		if manyPositions(t) && len(spec(producers[t]).magnifies) > 0 {
+			room = 1
 		}
 		j.room[t] = math.Max(1, room)
 	}

@@ -106,6 +106,26 @@ func TestRoomIsWhereRoundingDoesLittle(t *testing.T) {
 	}
 }
 
+// What RSQRT makes of each position gets no room, though rounding it does little.
+func TestMagnifiedGetNoRoom(t *testing.T) {
+	b := New(1)
+	x := b.Input(1, 16, 16, 3)
+	y := Conv(4, 3, ReLU)(b, x)
+	root := b.Op("root", schema.BuiltinOperatorRSQRT, nil, y.Shape, b.Op("above", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, y.Shape, y, b.Floats([]int{}, 0.1)))
+	faint := Conv(4, 3, ReLU)(b, x)
+	loud, one, other := Sequence(Conv(2, 3, ReLU), Conv(2, 1))(b, x), Sequence(Conv(2, 1), Scale(1e-4))(b, root), Sequence(Conv(2, 1), Scale(1e-4))(b, faint)
+	sum := b.Op("both", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, one.Shape, one, other)
+	m := b.Model(b.Op("sum", schema.BuiltinOperatorADD, &schema.AddOptionsT{}, loud.Shape, loud, sum))
+	j := jobAfter(t, m, thorough(), "measure room")
+	got := map[string]float64{}
+	for tensor, room := range j.room {
+		got[tensor.Name] = room
+	}
+	if got["root"] != 1 || got[faint.Name] != mostRoom {
+		t.Errorf("room of 1/√ is %g, want 1, and of what does as little %g, want %g", got["root"], got[faint.Name], mostRoom)
+	}
+}
+
 // To go on from the tensors before says what the whole graph does; it saves time alone.
 func TestHarmBehindOtherTensors(t *testing.T) {
 	j := jobAfter(t, Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(4, 3, ReLU), Conv(2, 1)), thorough(), "prove float")
