@@ -136,12 +136,8 @@ func subtractedMean(g *tflite.Graph, t *tflite.Tensor) float64 {
 		return 0
 	}
 	op := uses[0].Op
-	l := lineOf(op)
-	if l == nil && spec(op).filter == depthwise && uses[0].Input == depthwise.input && openFilter(op) != nil && op.Inputs[depthwise.weights].Len() == channelCount(t) {
-		// What "fold batch norms" made of two such ops.
-		l = &channelLine{t, cast[float64](op.Inputs[depthwise.weights].Floats()), cast[float64](op.Inputs[depthwise.bias].Floats())}
-	}
-	if l == nil {
+	l := lineOrFilter(op)
+	if l == nil || l.x != t {
 		return 0
 	}
 	mean := 0.0

@@ -38,6 +38,30 @@ func lineOf(op *tflite.Op) *channelLine {
 	return l
 }
 
+// lineOrFilter is lineOf, also for what "fold batch norms" made of two such ops: a depthwise
+// filter of one weight for each channel.
+func lineOrFilter(op *tflite.Op) *channelLine {
+	if spec(op).filter == depthwise && openFilter(op) != nil {
+		if x, w := op.Inputs[depthwise.input], op.Inputs[depthwise.weights]; w.Len() == channelCount(x) {
+			return &channelLine{x, cast[float64](w.Floats()), cast[float64](op.Inputs[depthwise.bias].Floats())}
+		}
+	}
+	return lineOf(op)
+}
+
+// of is the range that the line makes of one; all of everything.
+func (l *channelLine) of(r Range) Range {
+	if math.IsInf(r.Lo, 0) || math.IsInf(r.Hi, 0) {
+		return everything
+	}
+	out := Range{math.Inf(1), math.Inf(-1)}
+	for c, k := range l.scale {
+		a, b := float64(k*r.Lo)+l.shift[c], float64(k*r.Hi)+l.shift[c]
+		out = out.hull(Range{math.Min(a, b), math.Max(a, b)})
+	}
+	return out
+}
+
 // Rules for opSpec.line.
 
 // plusLine is for ADD, timesLine for MUL, minusLine for SUB, overLine for DIV.

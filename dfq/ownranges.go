@@ -27,8 +27,12 @@ func (p *rangePlan) ownRanges() map[*tflite.Tensor]chosenRange {
 	}
 	answers, ranges := p.answers(), make([]chosenRange, len(tensors))
 	eachInParallel(len(tensors), 0, func(i int) { ranges[i] = p.rangeOf(tensors[i], answers[tensors[i]]) })
+	reach := newReach(p.job)
 	for i, t := range tensors {
 		own[t] = ranges[i]
+		if answers[t] { // room beyond what it can be would be empty
+			own[t] = chosenRange{ranges[i].within(reach.of(t)), ranges[i].rule}
+		}
 	}
 	p.cutBounds(own)
 	return own

@@ -22,9 +22,9 @@ type saturated struct {
 // endWhereReadersSaturate cuts the ranges of groups to where their members are looked
 // at, and keeps where each tensor is.
 func (g *groups) endWhereReadersSaturate(j *job) {
-	s := &saturated{j, g, map[*tflite.Tensor]Range{}, j.graph.Producers()}
+	s, reach := &saturated{j, g, map[*tflite.Tensor]Range{}, j.graph.Producers()}, newReach(j)
 	for _, t := range j.graph.Outputs {
-		s.of[t] = s.bounds(t)
+		s.of[t] = reach.of(t) // beyond there is nothing to be looked at
 	}
 	for _, op := range slices.Backward(j.graph.Ops) { // readers before what they read
 		for k, t := range op.Inputs {
@@ -55,30 +55,6 @@ func (g *groups) endWhereReadersSaturate(j *job) {
 	}
 	g.lookedAt = s.of
 }
-
-// bounds are those of t where MINIMUM and MAXIMUM by constants make it, one behind the
-// other, as a clip ends an image: there is nothing beyond to be looked at.
-func (s *saturated) bounds(t *tflite.Tensor) Range {
-	within := everything
-	for real(t) {
-		op := s.producers[t]
-		if op == nil || s.j.float[op] != "" || spec(op).clip == nil {
-			break
-		}
-		k := slices.IndexFunc(op.Inputs, (*tflite.Tensor).Constant)
-		if k < 0 {
-			break
-		}
-		within, t = spec(op).clip(within, constantRange(op.Inputs[k])), op.Inputs[1-k]
-	}
-	return within
-}
-
-// Rules for opSpec.clip; 0 stays.
-
-// fromAbove is for MINIMUM, fromBelow for MAXIMUM.
-func fromAbove(r, by Range) Range { return Range{r.Lo, math.Min(r.Hi, math.Max(0, by.Hi))} }
-func fromBelow(r, by Range) Range { return Range{math.Max(r.Lo, math.Min(0, by.Lo)), r.Hi} }
 
 // union is r and the range that t has in m.
 func union(m map[*tflite.Tensor]Range, t *tflite.Tensor, r Range) Range {

@@ -266,6 +266,42 @@ func TestClippedAnswers(t *testing.T) {
 	}
 }
 
+// What ops of a known reach make is no wider in the file, in lines and moved as well.
+func TestBoundedAnswers(t *testing.T) {
+	arithmetic := func(code schema.BuiltinOperator, options any, by float32) Layer {
+		return func(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+			return b.Op("line", code, options, x.Shape, x, b.Floats(nil, by))
+		}
+	}
+	times := func(by float32) Layer { return arithmetic(schema.BuiltinOperatorMUL, &schema.MulOptionsT{}, by) }
+	plus := func(by float32) Layer { return arithmetic(schema.BuiltinOperatorADD, &schema.AddOptionsT{}, by) }
+	sigmoid, tanh := Unary(schema.BuiltinOperatorLOGISTIC, nil), Unary(schema.BuiltinOperatorTANH, nil)
+	for name, c := range map[string]struct {
+		end  Layer
+		want Range
+	}{
+		"pixels":               {Sequence(sigmoid, times(255)), Range{0, 255}},
+		"pixels of a tanh":     {Sequence(tanh, times(-127.5), plus(127.5)), Range{0, 255}},
+		"moved":                {Sequence(sigmoid, times(255), Reshape(1, 16, 16)), Range{0, 255}},
+		"moved before":         {Sequence(tanh, Reshape(1, 16, 16), times(2)), Range{-2, 2}},
+		"joined":               {Sequence(Concat(Sequence(sigmoid, times(10)), Sequence(tanh, times(20))), Reshape(1, 16, 32)), Range{-20, 20}},
+		"of one scale with 0":  {Sequence(sigmoid, plus(3)), Range{0, 4}},
+		"joined with anything": {Concat(Sequence(sigmoid, times(10)), Identity()), Range{math.Inf(-1), math.Inf(1)}},
+		"a line of anything":   {times(255), Range{math.Inf(-1), math.Inf(1)}},
+	} {
+		j := jobAfter(t, ChainSeed(2, Input(1, 8, 8, 3), Conv(4, 3), Scale(8), c.end), stated(), "assign ranges")
+		out := j.graph.Outputs[0]
+		lo, hi := affine.Int8.Range(params(out.Quant))
+		seen, step := j.stats[out], float64(scaleOf(out))
+		if lo < c.want.Lo-1.5*step || hi > c.want.Hi+1.5*step {
+			t.Errorf("%s: it holds [%g, %g], and no value is outside of %v", name, lo, hi, c.want)
+		}
+		if lo > seen.Lo+1.5*step || hi < seen.Hi-1.5*step {
+			t.Errorf("%s: it holds [%g, %g], seen was %v", name, lo, hi, seen.Range)
+		}
+	}
+}
+
 // A range ends where all readers saturate, also behind ops that move values, but not
 // where the tensor is an answer itself or has another reader.
 func TestRangesEndWhereReadersSaturate(t *testing.T) {
