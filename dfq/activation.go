@@ -25,6 +25,20 @@ func takesActivation(op *tflite.Op, act schema.ActivationFunctionType) bool {
 	return act == schema.ActivationFunctionTypeNONE || spec(op).fuses && tflite.FusedActivation(op.Options) != nil
 }
 
+// splitActivation takes the fused activation out of op and returns the op that computes it
+// behind; nil, and op as it was, if there is no such op.
+func splitActivation(op *tflite.Op) *tflite.Op {
+	code, ok := standaloneOf(op.Activation())
+	if !ok {
+		return nil
+	}
+	out := op.Outputs[0]
+	before := out.Clone()
+	before.Name, before.Quant = out.Name+"_before_activation", nil
+	op.Options, op.Outputs = withActivation(op.Options, schema.ActivationFunctionTypeNONE), []*tflite.Tensor{before}
+	return &tflite.Op{Code: code, Version: 1, Inputs: []*tflite.Tensor{before}, Outputs: []*tflite.Tensor{out}}
+}
+
 // standaloneOf is the op that computes an activation, if there is one.
 func standaloneOf(act schema.ActivationFunctionType) (schema.BuiltinOperator, bool) {
 	code := slices.IndexFunc(ops[:], func(s opSpec) bool { return s.activation == act })

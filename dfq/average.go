@@ -21,10 +21,8 @@ func averageByMean(j *job) error {
 		if j.stats[in] == nil || j.stats[out] == nil || 2*j.usualStep(out) > j.usualStep(in) {
 			continue
 		}
-		axes := &tflite.Tensor{Name: out.Name + "/axes", Shape: []int{2}}
-		axes.SetInt32s([]int32{1, 2})
 		op.Code, op.Options = schema.BuiltinOperatorMEAN, &schema.ReducerOptionsT{KeepDims: true}
-		op.Inputs = []*tflite.Tensor{in, axes}
+		op.Inputs = []*tflite.Tensor{in, integerList(out.Name+"/axes", []int32{1, 2})}
 	}
 	return nil
 }

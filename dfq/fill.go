@@ -19,7 +19,7 @@ import (
 func fillRanges(j *job) error {
 	v := newChannelScales(j)
 	v.boundByCaps(j)
-	blocks, room := v.blocks(j), j.rooms()
+	blocks, room := v.blocks(j), j.channelRooms()
 	for _, b := range blocks {
 		for _, t := range b.tensors {
 			j.stats[t].kept = room[t]
@@ -49,12 +49,12 @@ func fillRanges(j *job) error {
 	return nil
 }
 
-// rooms are the usual ranges of tensors, or where it is larger that of the tensor that
+// channelRooms are the usual ranges of tensors, or where it is larger that of the tensor that
 // holds their values among others' at one scale, as CONCATENATION makes it. They are found
 // before channels are scaled: behind that a usual range could shrink, and close their
 // headroom, since where most samples reach as far, the few that reach further pass for
 // outliers.
-func (j *job) rooms() map[*tflite.Tensor]*Range {
+func (j *job) channelRooms() map[*tflite.Tensor]*Range {
 	room, uses := map[*tflite.Tensor]*Range{}, j.graph.Uses()
 	for t, s := range j.stats {
 		r := s.usual()

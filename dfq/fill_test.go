@@ -17,7 +17,7 @@ func TestFillKeepsTheFunction(t *testing.T) {
 	keepsTheFunction(t, "fill ranges", false, func(t *testing.T, m *tflite.Model, opts *Options, j *job) {
 		before, room := map[string]*tensorStats{}, map[string]*Range{}
 		estimated := jobAfter(t, m, opts, "estimate")
-		for tensor, r := range estimated.rooms() {
+		for tensor, r := range estimated.channelRooms() {
 			before[tensor.Name], room[tensor.Name] = estimated.stats[tensor], r
 		}
 		silu := map[string]bool{} // tensors whose lower end may move, no further than what SiLU needs

@@ -15,13 +15,15 @@ import (
 // where all have one, since fewer NPUs know GELU.
 func writeGelus(j *job) {
 	known := j.limits.Takes(schema.BuiltinOperatorGELU)
-	producers, parts := j.graph.Producers(), map[*tflite.Op]bool{}
-	for _, op := range j.graph.Ops {
+	producers, parts, place := j.graph.Producers(), map[*tflite.Op]bool{}, map[*tflite.Op]int{}
+	for i, op := range j.graph.Ops {
+		place[op] = i
 		if op.Code != schema.BuiltinOperatorMUL || !real(op.Outputs[0]) || op.Outputs[0].Len() == 0 {
 			continue
 		}
 		for _, x := range factorsOf(op, producers) {
 			inside := between(x, op, producers)
+			slices.SortFunc(inside, func(a, b *tflite.Op) int { return place[a] - place[b] })
 			better := func(o *tflite.Op) bool {
 				return known && (o.Code == schema.BuiltinOperatorDIV || o.Code == schema.BuiltinOperatorEXP) || j.whyFloat(o, producers) != ""
 			}
@@ -30,7 +32,7 @@ func writeGelus(j *job) {
 			}
 			gelu := &tflite.Op{Code: schema.BuiltinOperatorGELU, Version: 1, Options: &schema.GeluOptionsT{}, Inputs: []*tflite.Tensor{x}, Outputs: op.Outputs}
 			if j.whyFloat(gelu, producers) == "" {
-				for _, o := range inside[1:] {
+				for _, o := range inside[:len(inside)-1] {
 					parts[o] = true
 				}
 				op.Code, op.Version, op.Options, op.Inputs = gelu.Code, gelu.Version, gelu.Options, gelu.Inputs
@@ -59,7 +61,7 @@ func factorsOf(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite
 // mostInGelu is twice what is in the longest form.
 const mostInGelu = 64
 
-// between lists the ops, last first, by which op's output is a function of each value of x
+// between lists the ops, op among them, by which op's output is a function of each value of x
 // and nothing else; nil if it is not.
 func between(x *tflite.Tensor, op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite.Op {
 	found := []*tflite.Op{op}
@@ -101,7 +103,7 @@ func sameThroughout(t *tflite.Tensor) bool {
 	return real(t) && len(v) > 0 && !slices.ContainsFunc(v, func(x float32) bool { return x != v[0] })
 }
 
-// isGelu runs the ops on values from −32 to 32.
+// isGelu runs the ops, in their order, on values from −32 to 32.
 func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
 	const n, far, most = 4097, 32, 1e-3
 	own := map[*tflite.Tensor]*tflite.Tensor{}
@@ -116,7 +118,6 @@ func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
 		return own[t]
 	}
 	g := &tflite.Graph{Inputs: []*tflite.Tensor{of(x)}, Outputs: []*tflite.Tensor{of(y)}}
-	reached := map[*tflite.Tensor]bool{x: true}
 	for _, op := range ops {
 		c := *op
 		c.Inputs, c.Outputs = nil, []*tflite.Tensor{of(op.Outputs[0])}
@@ -125,19 +126,6 @@ func isGelu(x, y *tflite.Tensor, ops []*tflite.Op) bool {
 		}
 		g.Ops = append(g.Ops, &c)
 	}
-	sorted := g.Ops[:0:0]
-	for len(sorted) < len(ops) {
-		before := len(sorted)
-		for i, op := range ops {
-			if c := g.Ops[i]; !reached[op.Outputs[0]] && !slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return !t.Constant() && !reached[t] }) {
-				reached[op.Outputs[0]], sorted = true, append(sorted, c)
-			}
-		}
-		if len(sorted) == before {
-			return false
-		}
-	}
-	g.Ops = sorted
 	e, err := ref.New(&tflite.Model{Graphs: []*tflite.Graph{g}})
 	if err != nil {
 		return false

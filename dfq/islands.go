@@ -304,12 +304,7 @@ func (s *islands) rewrite(op *tflite.Op) *tflite.Op {
 	if !inside {
 		return nil
 	}
-	p := &tflite.Tensor{Name: t.Name + "_order", Shape: []int{len(s.order)}}
-	v := make([]int32, len(s.order))
-	for i, a := range s.order {
-		v[i] = int32(a)
-	}
-	p.SetInt32s(v)
+	p := integerList(t.Name+"_order", cast[int32](s.order))
 	return &tflite.Op{Code: schema.BuiltinOperatorTRANSPOSE, Version: 1, Inputs: []*tflite.Tensor{z, p}, Outputs: []*tflite.Tensor{t}}
 }
 

@@ -26,7 +26,7 @@ func elements(shape []int) int {
 }
 
 type number interface {
-	int8 | int16 | int32 | int64 | float32 | float64
+	int | int8 | int16 | int32 | int64 | float32 | float64
 }
 
 // cast changes the type of numbers.

@@ -11,28 +11,21 @@ import (
 // axes came with 2.12, and NPUs have none.
 const mostAxes = 5
 
-// narrowTransposes gives TRANSPOSE ops no more axes than they need.
-func narrowTransposes(j *job) {
-	narrowAxes(j.graph, func(reshape, op *tflite.Op) { j.index[reshape] = j.index[op] })
-}
-
-// narrowAxes lets a TRANSPOSE of more than five axes, as windows of attention are cut
+// narrowTransposes lets a TRANSPOSE of more than five axes, as windows of attention are cut
 // out by, move those that stay side by side as one:
 //
 //	[1, h, 8, w, 8, c] to [1, h, w, 8, 8, c]  is  [h, 8, w, 8·c] to [h, w, 8, 8·c]
 //
 // A RESHAPE before and behind it, which are there as a rule, makes these axes in place of
-// the others. part, if not nil, is told of each new op.
-func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
+// the others.
+func (j *job) narrowTransposes(g *tflite.Graph) {
 	links := linksOf(g)
 	var all []*tflite.Op
 	reshape := func(op *tflite.Op, from, to *tflite.Tensor, axes []axis) {
-		r := &tflite.Op{Code: schema.BuiltinOperatorRESHAPE, Version: 1, Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
-		setReshape(r, axes)
-		all = append(all, r)
-		if part != nil {
-			part(r, op)
-		}
+		r := &tflite.Op{Inputs: []*tflite.Tensor{from}, Outputs: []*tflite.Tensor{to}}
+		setShape(to, axes)
+		toReshape(r)
+		all, j.index[r] = append(all, r), j.index[op]
 	}
 	for _, op := range g.Ops {
 		shape, order := mergedAxes(op)
@@ -43,14 +36,15 @@ func narrowAxes(g *tflite.Graph, part func(reshape, op *tflite.Op)) {
 		in, out := op.Inputs[0], op.Outputs[0]
 		whole := inOrderOf(permutation(op), openAxes(in))
 		if before := links.maker(in); before != nil && before.Code == schema.BuiltinOperatorRESHAPE {
-			setReshape(before, shape)
+			setShape(in, shape)
+			toReshape(before)
 		} else {
 			merged := in.Clone()
 			merged.Name, merged.Data = out.Name+"_merged", nil
 			reshape(op, in, merged, shape)
 			op.Inputs[0] = merged
 		}
-		op.Inputs[1], op.Version = constantInts(out.Name+"_order", order), min(op.Version, 4)
+		op.Inputs[1], op.Version = integerList(out.Name+"_order", cast[int32](order)), min(op.Version, 4)
 		all = append(all, op)
 		reshaped := func(u tflite.Use) bool {
 			return u.Op.Code == schema.BuiltinOperatorRESHAPE && len(u.Op.Inputs) == 2 && u.Op.Inputs[1].Constant()
@@ -130,17 +124,7 @@ func mergedAxes(op *tflite.Op) (shape []axis, order []int) {
 	return shape, order
 }
 
-// setReshape makes op a RESHAPE to the given axes, one of which may be open.
-func setReshape(op *tflite.Op, axes []axis) {
-	out := op.Outputs[0]
-	setShape(out, axes)
-	to := out.Shape
-	if out.Signature != nil {
-		to = out.Signature
-	}
-	op.Options, op.Inputs = &schema.ReshapeOptionsT{}, []*tflite.Tensor{op.Inputs[0], constantInts(out.Name+"_shape", to)}
-}
-
+// setShape makes t one of the given axes, one of which may be open.
 func setShape(t *tflite.Tensor, axes []axis) {
 	t.Shape, t.Signature = make([]int, len(axes)), nil
 	for i, a := range axes {
@@ -150,15 +134,4 @@ func setShape(t *tflite.Tensor, axes []axis) {
 		t.Signature = slices.Clone(t.Shape)
 		t.Signature[i] = -1
 	}
-}
-
-// constantInts is an INT32 constant of one axis.
-func constantInts(name string, v []int) *tflite.Tensor {
-	t := &tflite.Tensor{Name: name, Shape: []int{len(v)}}
-	small := make([]int32, len(v))
-	for i, x := range v {
-		small[i] = int32(x)
-	}
-	t.SetInt32s(small)
-	return t
 }

@@ -35,7 +35,7 @@ func TestNarrowTransposes(t *testing.T) {
 	} {
 		m := Chain(Input(1, 8, 8, 3), test.layers)
 		c := m.Clone()
-		narrowAxes(c.Graphs[0], nil)
+		(&job{index: map[*tflite.Op]int{}}).narrowTransposes(c.Graphs[0])
 		if err := c.Validate(); err != nil {
 			t.Fatal(name, err)
 		}
@@ -79,7 +79,7 @@ func TestNarrowOpenBatch(t *testing.T) {
 	}
 	for _, op := range m.Graphs[0].Ops {
 		if op.Code == schema.BuiltinOperatorRESHAPE {
-			op.Inputs[1] = constantInts("shape", op.Outputs[0].Signature)
+			op.Inputs[1] = integerList("shape", cast[int32](op.Outputs[0].Signature))
 		}
 	}
 	for _, target := range []string{"", "hexagon-htp"} {
@@ -98,7 +98,7 @@ func TestNarrowOpenBatch(t *testing.T) {
 	}
 	for batch := range 3 {
 		want, got := m.Clone(), m.Clone()
-		narrowAxes(got.Graphs[0], nil)
+		(&job{index: map[*tflite.Op]int{}}).narrowTransposes(got.Graphs[0])
 		want.Graphs[0].Inputs[0].Shape[0], got.Graphs[0].Inputs[0].Shape[0] = batch+1, batch+1
 		if d := relativeChange(t, evaluate, want, got, 0); d > 0 {
 			t.Errorf("batch %d: outputs changed by %g", batch+1, d)

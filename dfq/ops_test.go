@@ -177,7 +177,7 @@ func (c opCase) folds(t *testing.T) bool {
 func (c opCase) narrowed() *tflite.Op {
 	g := c.model.Clone().Graphs[0]
 	code := g.Ops[0].Code
-	narrowAxes(g, nil)
+	(&job{index: map[*tflite.Op]int{}}).narrowTransposes(g)
 	return g.Ops[slices.IndexFunc(g.Ops, func(op *tflite.Op) bool { return op.Code == code })]
 }
 

@@ -32,19 +32,17 @@ func probeModel(m *tflite.Model, want []*tflite.Tensor) (*tflite.Model, []observ
 	var ops []*tflite.Op
 	for _, op := range g.Ops {
 		ops = append(ops, op)
-		fused := op.Activation()
-		code, splits := standaloneOf(fused)
-		if spec(op).filter == nil || !splits || !real(op.Outputs[0]) {
+		if spec(op).filter == nil || !real(op.Outputs[0]) {
 			continue
 		}
-		out := op.Outputs[0]
-		pre := out.Clone()
-		pre.Name, pre.Quant = pre.Name+"_pre", nil
-		op.Options = withActivation(op.Options, schema.ActivationFunctionTypeNONE)
-		op.Outputs = []*tflite.Tensor{pre}
-		ops = append(ops, &tflite.Op{Code: code, Version: 1, Inputs: []*tflite.Tensor{pre}, Outputs: []*tflite.Tensor{out}})
+		out, fused := op.Outputs[0], op.Activation()
+		act := splitActivation(op)
+		if act == nil {
+			continue
+		}
+		ops = append(ops, act)
 		if i, ok := number[out]; ok {
-			observed[i].value, observed[i].fused = pre, fused
+			observed[i].value, observed[i].fused = op.Outputs[0], fused
 		}
 	}
 	g.Ops = ops

@@ -34,8 +34,8 @@ func proveFloat(j *job) error {
 		return err
 	}
 	explicitBiases(source.Graphs[0]) // the interpreter runs no convolution without
-	unfuseActivations(source.Graphs[0], nil)
-	narrowAxes(source.Graphs[0], nil)
+	j.unfuse(source.Graphs[0])
+	j.narrowTransposes(source.Graphs[0])
 	n := min(len(j.samples), provingSamples)
 	want, err := j.outputsOf(source, n) // first one graph, then the other: both at once need twice the memory
 	if err != nil {

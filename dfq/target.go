@@ -113,26 +113,3 @@ func fixBatch(t *tflite.Tensor) {
 		t.Signature = nil
 	}
 }
-
-// toReshape turns op, which only adds or drops dimensions of 1, or is a RESHAPE
-// whose shape is no operand, into a RESHAPE whose shape is one, if at most one of
-// its output's dimensions can vary.
-func toReshape(op *tflite.Op) {
-	y := op.Outputs[0]
-	dims := make([]int32, len(y.Shape))
-	unknown := 0
-	for i, d := range y.Shape {
-		dims[i] = int32(d)
-		if i < len(y.Signature) && y.Signature[i] < 0 {
-			dims[i] = -1
-			unknown++
-		}
-	}
-	if unknown > 1 {
-		return
-	}
-	shape := &tflite.Tensor{Name: y.Name + "_shape", Shape: []int{len(dims)}}
-	shape.SetInt32s(dims)
-	op.Code, op.Version, op.Options = schema.BuiltinOperatorRESHAPE, 1, &schema.ReshapeOptionsT{NewShape: dims}
-	op.Inputs = []*tflite.Tensor{op.Inputs[0], shape}
-}

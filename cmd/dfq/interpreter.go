@@ -17,11 +17,8 @@ func fastest() dfq.Interpreter {
 		return nil
 	}
 	return func(m *tflite.Model) (dfq.Runner, func(), error) {
-		data, err := tflite.Encode(m)
-		if err != nil {
-			return nil, nil, err
-		}
-		return open(data, m)
+		run, stop, err := interp.Open(m) // on one thread: samples are run in parallel instead
+		return orEvaluated(m, run, stop, err)
 	}
 }
 
@@ -39,7 +36,8 @@ func asRead(files ...*modelFile) dfq.Interpreter {
 
 // open opens the file in the interpreter. Errors, those of runs as well, name it.
 func (f *modelFile) open() (dfq.Runner, func(), error) {
-	run, stop, err := open(f.data, f.model)
+	run, stop, err := interp.OpenFile(f.data)
+	run, stop, err = orEvaluated(f.model, run, stop, err)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.name, err)
 		if of := (*interp.LibraryError)(nil); !errors.As(err, &of) {
@@ -56,10 +54,9 @@ func (f *modelFile) open() (dfq.Runner, func(), error) {
 	}, stop, nil
 }
 
-// open opens a file in the interpreter, on one thread: samples are run in parallel
-// instead. A float model with ops newer than the library is run by dfq itself, if it can.
-func open(data []byte, m *tflite.Model) (dfq.Runner, func(), error) {
-	run, stop, err := interp.OpenFile(data)
+// orEvaluated is what opening m gave; a float model with ops newer than the library is run
+// by dfq itself, if it can.
+func orEvaluated(m *tflite.Model, run dfq.Runner, stop func(), err error) (dfq.Runner, func(), error) {
 	if of := (*interp.LibraryError)(nil); errors.As(err, &of) {
 		if run, stop, failed := dfq.Evaluate(m); failed == nil {
 			return run, stop, nil
