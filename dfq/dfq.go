@@ -62,7 +62,7 @@ var passes = [...]pass{
 	{name: "lower", run: lower, work: 0.02},                                               // integer types and data; QUANTIZE where two scales meet
 	{name: "boundary", run: boundary},                                                     // int8, uint8 or float inputs and outputs
 	{name: "restore shapes", run: restoreShapes},                                          // 1 in open dimensions, for which a size was taken
-	{name: "fit target", run: fitTarget, only: withTarget},                                // forms that the target takes: RESHAPE for SQUEEZE, a batch known beforehand
+	{name: "fit target", run: fitTarget, only: withTarget},                                // forms that the target takes: RESHAPE for SQUEEZE
 	{name: "set versions", run: setVersions},                                              // operator versions and min_runtime_version
 	{name: "check int8 rules", run: checkRulesOfResult, work: 0.01},                       // every rule of the specification, on the result
 }

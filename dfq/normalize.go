@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"dfq/dfq/internal/ref"
 	"dfq/schema"
 	"dfq/tflite"
 )
@@ -36,17 +35,9 @@ func normalize(j *job) error {
 	}
 	replaceInSignatures(j.model, constants)
 	dropRanges(g)
-	ref.Fold(g)
-	stated := cloneShapes(g.Outputs)
-	if err := trueShapes(g); err != nil {
+	if err := j.knowShapes(); err != nil {
 		return err
 	}
-	for k, t := range g.Outputs {
-		if len(t.Signature) == 0 && !slices.Equal(t.Shape, stated[k]) {
-			j.report.warn("output %q has the shape %v, not %v as the file says", t.Name, t.Shape, stated[k])
-		}
-	}
-	removeDeadOps(g)
 	takePixels(j)
 	unshareConstants(g)
 	explicitBiases(g)
@@ -82,26 +73,6 @@ func dropRanges(g *tflite.Graph) {
 			t.Quant = nil
 		}
 	}
-}
-
-// trueShapes records the shapes that tensors have when the graph runs. A file's
-// own are nearly always right; an interpreter does not look at them. Where the
-// inputs leave dimensions open, so do the tensors whose shapes follow them.
-func trueShapes(g *tflite.Graph) error {
-	shapes, elsewhere := ref.Shapes(g), shapesElsewhere(g)
-	for _, op := range g.Ops {
-		for _, t := range op.Outputs {
-			shape, ok := shapes[t]
-			switch other := elsewhere[t]; {
-			case !ok:
-			case other != nil:
-				t.Shape, t.Signature = shape, openWhere(shape, other)
-			case !slices.Equal(shape, t.Shape):
-				t.Shape, t.Signature = shape, nil
-			}
-		}
-	}
-	return checkSizes(g)
 }
 
 // removeDeadOps drops ops whose outputs nobody reads. Ops that dfq does not

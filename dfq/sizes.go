@@ -110,9 +110,28 @@ func (j *job) noteSizes(file *tflite.Model) {
 	}
 }
 
-// shapesElsewhere are the shapes that tensors have if every open dimension of
-// the inputs is of another length; nil if none is open.
-func shapesElsewhere(g *tflite.Graph) map[*tflite.Tensor][]int {
+// trueShapes records the shapes that tensors have when the graph runs. A file's
+// own are nearly always right; an interpreter does not look at them. Where the
+// inputs leave dimensions open, so do the tensors whose shapes are others elsewhere.
+func trueShapes(g *tflite.Graph, shapes, elsewhere map[*tflite.Tensor][]int) error {
+	for _, op := range g.Ops {
+		for _, t := range op.Outputs {
+			shape, ok := shapes[t]
+			switch other := elsewhere[t]; {
+			case !ok:
+			case other != nil:
+				t.Shape, t.Signature = shape, openWhere(shape, other)
+			case !slices.Equal(shape, t.Shape):
+				t.Shape, t.Signature = shape, nil
+			}
+		}
+	}
+	return checkSizes(g)
+}
+
+// elsewhere are the shapes that tensors have, and the integers that the graph computes, if every
+// open dimension of the inputs is of another length; nil if none is open.
+func elsewhere(g *tflite.Graph) (shapes map[*tflite.Tensor][]int, integers map[*tflite.Tensor][]int64) {
 	here := cloneShapes(g.Inputs)
 	setShapes(g.Inputs, here) // copies, as the old slices may be in use elsewhere
 	defer setShapes(g.Inputs, here)
@@ -133,9 +152,9 @@ func shapesElsewhere(g *tflite.Graph) map[*tflite.Tensor][]int {
 		}
 	}
 	if !open {
-		return nil
+		return nil, nil
 	}
-	return ref.Shapes(g)
+	return ref.ShapesAndIntegers(g)
 }
 
 // openWhere is the signature of a shape that is another one elsewhere.

@@ -2,7 +2,6 @@ package dfq
 
 import (
 	"math"
-	"slices"
 
 	"dfq/dfq/internal/affine"
 	"dfq/schema"
@@ -88,11 +87,6 @@ func (p *rangePlan) keepApart(g *groups) bool {
 // fitTarget writes what the target takes where the same can be said in another
 // form.
 func fitTarget(j *job) error {
-	if j.limits.FixedBatch() {
-		for _, t := range j.graph.Tensors() {
-			fixBatch(t)
-		}
-	}
 	for _, op := range j.graph.Ops {
 		bare := len(op.Inputs) < j.limits.Inputs(op.Code)
 		if spec(op).reshapes && (bare || !j.limits.Takes(op.Code) && j.limits.Takes(schema.BuiltinOperatorRESHAPE)) {
@@ -100,16 +94,4 @@ func fitTarget(j *job) error {
 		}
 	}
 	return nil
-}
-
-// fixBatch gives t the batch of its shape where it can vary.
-func fixBatch(t *tflite.Tensor) {
-	if len(t.Signature) == 0 || t.Signature[0] >= 0 || len(t.Shape) == 0 {
-		return
-	}
-	t.Signature = slices.Clone(t.Signature) // clones share it
-	t.Signature[0] = t.Shape[0]
-	if slices.Equal(t.Signature, t.Shape) {
-		t.Signature = nil
-	}
 }

@@ -131,13 +131,20 @@ func knownShapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 // values. What a file records for other tensors is not looked at. Weighted sums, which
 // are nearly all of the work, are left out: no shape is taken to follow from them.
 func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
+	shapes, _ := ShapesAndIntegers(g)
+	return shapes
+}
+
+// ShapesAndIntegers are Shapes, and the integers that the graph computes, where these
+// do not depend on the inputs' values either: such as shapes themselves.
+func ShapesAndIntegers(g *tflite.Graph) (shapes map[*tflite.Tensor][]int, integers map[*tflite.Tensor][]int64) {
 	k := knowledge{shape: map[*tflite.Tensor]bool{}, value: map[*tflite.Tensor]bool{}}
-	shapes := map[*tflite.Tensor][]int{}
+	shapes, integers = map[*tflite.Tensor][]int{}, map[*tflite.Tensor][]int64{}
 	var zeros [][]float32
 	for _, t := range g.Inputs {
 		n, err := size(t.Shape)
 		if err != nil {
-			return nil
+			return nil, nil
 		}
 		k.shape[t], shapes[t] = true, shapeOf(t)
 		zeros = append(zeros, make([]float32, n))
@@ -149,23 +156,27 @@ func Shapes(g *tflite.Graph) map[*tflite.Tensor][]int {
 	}
 	b := builder{slots: map[*tflite.Tensor]int{}}
 	if b.build(&head) != nil {
-		return nil
+		return nil, nil
 	}
 	r := newRun(len(b.e.tensors), limitFor(g))
 	r.unmultiplied = true
 	if b.e.start(r, zeros) != nil {
-		return nil
+		return nil, nil
 	}
 	// An error ends the run; what is known by then is known.
 	_ = b.e.run(r, func(s *step) {
 		k.follow(s.op)
 		for i, t := range s.op.Outputs {
+			v := r.values[s.out[i]]
 			if k.shape[t] {
-				shapes[t] = slices.Clone(r.values[s.out[i]].shape)
+				shapes[t] = slices.Clone(v.shape)
+			}
+			if k.value[t] && len(v.i) > 0 && len(v.i) <= smallConstant {
+				integers[t] = slices.Clone(v.i)
 			}
 		}
 	})
-	return shapes
+	return shapes, integers
 }
 
 // knowledge is which shapes and values do not depend on the graph inputs'
