@@ -17,7 +17,8 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // Before: constants stored as float16 or int8, shapes computed at run time,
 // filters without bias, shared constants, activations fused into TRANSPOSE_CONV,
 // TRANSPOSE of six axes, pixels that a CAST makes real, images with
-// channels first between two TRANSPOSE, filters of one channel in groups, squares, negations,
+// channels first between two TRANSPOSE, rows and columns repeated by TILE,
+// filters of one channel in groups, squares, negations,
 // GELU in parts.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
 // from constants is; every weighted op has a bias, and TRANSPOSE_CONV no activation; pixels are real, channels last, and
@@ -46,6 +47,7 @@ func normalize(j *job) error {
 	dissolveIslands(j)
 	j.narrowTransposes(g)
 	plainPads(g)
+	writeUpsampling(g)
 	writeDepthwise(g)
 	writeProducts(g)
 	writeGelus(j)
