@@ -22,6 +22,7 @@ import (
 // single op by one number is no worse as it is, but for DIV, which becomes MUL.
 func foldBatchNorms(j *job) error {
 	before := len(j.graph.Ops)
+	beforeReshapes(j.graph)
 	foldBehind(j.graph)
 	foldBefore(j.graph)
 	j.report.Folded = before - len(j.graph.Ops)

@@ -17,9 +17,9 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // Before: constants stored as float16 or int8, shapes computed at run time,
 // filters without bias, shared constants, activations fused into TRANSPOSE_CONV,
 // TRANSPOSE of six axes, pixels that a CAST makes real, images with
-// channels first between two TRANSPOSE, rows and columns repeated by TILE,
-// filters of one channel in groups, squares, negations,
-// GELU in parts.
+// channels first between two TRANSPOSE, rows and columns repeated by TILE, dilated
+// filters between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, filters of one channel in groups, squares,
+// negations, GELU in parts.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
 // from constants is; every weighted op has a bias, and TRANSPOSE_CONV no activation; pixels are real, channels last, and
 // squares and negations products. The function that the graph computes is the same.
@@ -48,6 +48,7 @@ func normalize(j *job) error {
 	j.narrowTransposes(g)
 	plainPads(g)
 	writeUpsampling(g)
+	j.writeDilated(g)
 	writeDepthwise(g)
 	writeProducts(g)
 	writeGelus(j)
