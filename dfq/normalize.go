@@ -49,6 +49,7 @@ func normalize(j *job) error {
 	plainPads(g)
 	writeUpsampling(g)
 	j.writeDilated(g)
+	flattenNorms(g)
 	writeDepthwise(g)
 	writeProducts(g)
 	writeGelus(j)
