@@ -62,6 +62,13 @@ func (e Encoding) apply(dst, unit []float32, channels, inner int) {
 	}
 }
 
+// middle is where 0 lies in the unit domain, and whether that is about the middle: features of
+// such a range were normalized.
+func (e Encoding) middle() (zero float64, ok bool) {
+	zero = -e.Lo[0] / (e.Hi[0] - e.Lo[0])
+	return zero, len(e.Lo) == 1 && math.Abs(zero-0.5) < 0.2
+}
+
 // hull is the range that holds all encodings.
 func hull(encodings []Encoding) Range {
 	r := Range{math.Inf(1), math.Inf(-1)}

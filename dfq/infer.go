@@ -217,10 +217,7 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 	if op != nil {
 		f := spec(op).filter
 		w := op.Inputs[f.weights]
-		kernel := [2]int{1, 1}
-		if len(w.Shape) == 4 {
-			kernel = [2]int{w.Shape[1], w.Shape[2]}
-		}
+		kernel := kernelOver(t.Shape, w.Shape)
 		if d, ok := stimulus.DomainFor(t.Shape, kind, kernel, w.Floats(), op.Inputs[f.bias].Floats()); ok {
 			if e := interval(d.Lo*featureRoom, d.Hi*featureRoom); e.Usable() {
 				return e, "guessed from the first filter's weights and biases"
@@ -228,6 +225,18 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 		}
 	}
 	return interval(-1, 1), "nothing shows its range; [-1, 1] is a guess"
+}
+
+// kernelOver is the height and width of a filter over an input of features. A convolution along
+// the time of [batch, time, features] reads all features.
+func kernelOver(input, w []int) [2]int {
+	switch {
+	case len(w) == 4 && len(input) == 3 && w[1] == 1 && w[3] == input[2]:
+		return [2]int{w[2], w[3]}
+	case len(w) == 4:
+		return [2]int{w[1], w[2]}
+	}
+	return [2]int{1, 1}
 }
 
 // featureRoom widens a guessed range: made-up features are less extreme than

@@ -171,6 +171,9 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 		}
 		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
 		channels, inner := stimulus.ChannelsOf(t.Shape)
+		if zero, ok := encodings[i][s%len(encodings[i])].middle(); ok && stimulus.KindFor(t.Shape) == stimulus.Spectrogram {
+			stimulus.Normalize(v, t.Shape, zero)
+		}
 		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
 		if !real(t) || j.pixels[t] {
 			for k, x := range v {

@@ -141,6 +141,52 @@ func TestInferredScaleOfSeveralInputs(t *testing.T) {
 	}
 }
 
+// A convolution along time reads all features of each step; one over a plane its height and width.
+func TestKernelOverFeatures(t *testing.T) {
+	for _, c := range []struct {
+		input, weights []int
+		want           [2]int
+	}{
+		{[]int{1, 49, 10}, []int{16, 1, 3, 10}, [2]int{3, 10}},
+		{[]int{1, 49, 10, 1}, []int{64, 10, 4, 1}, [2]int{10, 4}},
+		{[]int{1, 10}, []int{16, 10}, [2]int{1, 1}},
+	} {
+		if got := kernelOver(c.input, c.weights); got != c.want {
+			t.Errorf("filter %v on %v: %v, want %v", c.weights, c.input, got, c.want)
+		}
+	}
+}
+
+// Features whose range has 0 about its middle were normalized one by one: each has its mean there and a
+// deviation of a tenth of the range. Others are as loud as they are made.
+func TestNormalizedFeatures(t *testing.T) {
+	m := Chain(Input(1, 49, 10, 1), Unary(schema.BuiltinOperatorTANH, nil))
+	for _, c := range []struct {
+		r          Range
+		normalized bool
+	}{{Range{-5, 5}, true}, {Range{-4, 8}, true}, {Range{-120, 25}, false}, {Range{0, 1}, false}} {
+		inputs, err := MadeUpInputs(m, &Options{Inputs: []InputRange{{Range: c.r}}}, 48)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worst := 0.0
+		for feature := range 10 {
+			mean, square, n := 0.0, 0.0, 0.0
+			for _, in := range inputs {
+				for i := feature; i < len(in[0]); i += 10 {
+					mean, square, n = mean+float64(in[0][i]), square+float64(in[0][i])*float64(in[0][i]), n+1
+				}
+			}
+			mean /= n
+			width := c.r.Hi - c.r.Lo
+			worst = max(worst, math.Abs(mean)/width, math.Abs(math.Sqrt(square/n-mean*mean)/width-0.1))
+		}
+		if (worst < 0.05) != c.normalized {
+			t.Errorf("%v: means and deviations are up to %.3f of the range off", c.r, worst)
+		}
+	}
+}
+
 // Where channels come first, each has the mean and deviation of its own.
 func TestMadeUpPlanes(t *testing.T) {
 	m := Chain(Input(1, 3, 32, 32), Unary(schema.BuiltinOperatorTANH, nil))

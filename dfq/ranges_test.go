@@ -136,6 +136,22 @@ func TestUsual(t *testing.T) {
 	if hi := given.usual().Hi; hi != 200 {
 		t.Errorf("%g, though a given sample has 200", hi)
 	}
+	rare := stats(256, 100, 0)
+	for i := range 12 { // a kind of their own
+		rare.seen.highs[2*20*i+1] = 50
+	}
+	rare.Range.Hi = 50
+	if hi := rare.usual().Hi; hi > 5 {
+		t.Errorf("%g by 12 of 256 made-up samples", hi)
+	}
+	rare.given = true
+	if hi := rare.usual().Hi; hi != 50 {
+		t.Errorf("%g, though 12 of 256 given samples have 50", hi)
+	}
+	rare.seen.highs[1] = 1000
+	if hi := rare.usual().Hi; hi != 50 {
+		t.Errorf("%g with one of 256 given samples at 1000", hi)
+	}
 	scaled := stats(64, 100, 200)
 	scaled.seen.apply(2, func(c int, x float64) float64 { return x * float64(2-c) })
 	if hi := scaled.usual().Hi; hi < 4 || hi > 10 {
@@ -376,6 +392,29 @@ func TestNormRoom(t *testing.T) {
 			if usual := LeastError.choose(j.stats[op.Outputs[0]]).Hi; !(math.Abs(hi/usual-test.room) <= 0.01) {
 				t.Errorf("%s: up to %g, want %g times %g", name, hi, test.room, usual)
 			}
+		}
+	}
+}
+
+// Answers that made-up inputs bring to about 0 at best, as a map of what is rare, have room above all the
+// same: counted from their mean.
+func TestRoomOfAnswersAboutZero(t *testing.T) {
+	for _, c := range []struct{ lo, hi, mean, want float64 }{
+		{-8, 4, -2, 8}, // as usual: twice
+		{-8, 0, -4, 4},
+		{-8, -2, -6, 2},
+		{-8, -4, -5, -3}, // and 0 is in every range
+		{-8, 1.5, 1, 3},  // the mean is no farther away than 0
+		{0, 4, 1, 8},
+	} {
+		x := &tflite.Tensor{Name: "answer", Shape: []int{1, 1}}
+		s := newTensorStats(1, false)
+		s.Range = Range{c.lo, c.hi}
+		s.channels = []moments{{n: 1, mean: c.mean}}
+		j := &job{opts: &Options{}, stats: map[*tflite.Tensor]*tensorStats{x: s}}
+		got := j.rangeOf(x, true)
+		if math.Abs(got.Hi-c.want) > 1e-9 || math.Abs(got.Lo-roomBelow*c.lo) > 1e-9 {
+			t.Errorf("seen %g to %g, mean %g: %v, want up to %g", c.lo, c.hi, c.mean, got.Range, c.want)
 		}
 	}
 }

@@ -16,8 +16,10 @@ func (j *job) unfuse(g *tflite.Graph) {
 			continue
 		}
 		if act := splitActivation(op); act != nil {
-			op.Version = min(op.Version, 3)
 			all, j.index[act] = append(all, act), j.index[op]
+		}
+		if op.Activation() == schema.ActivationFunctionTypeNONE { // a converter gives all of a file the version of the highest
+			op.Version = min(op.Version, 3)
 		}
 	}
 	g.Ops = all

@@ -25,10 +25,11 @@ func TestActivationOfTransposeConv(t *testing.T) {
 		schema.ActivationFunctionTypeRELU:         "CONV_2D TRANSPOSE_CONV RELU CONV_2D",
 		schema.ActivationFunctionTypeRELU6:        "CONV_2D TRANSPOSE_CONV RELU6 CONV_2D",
 		schema.ActivationFunctionTypeRELU_N1_TO_1: "CONV_2D TRANSPOSE_CONV RELU_N1_TO_1 CONV_2D",
+		schema.ActivationFunctionTypeNONE:         "CONV_2D TRANSPOSE_CONV CONV_2D", // as beside one with an activation
 	} {
 		m := Chain(Input(1, 8, 8, 3), Conv(4, 3, ReLU), up(act), Conv(3, 3))
 		opts := stated()
-		opts.Interpreter = interpreter
+		opts.Interpreter, opts.Thorough = interpreter, true // which runs graphs of rounded values
 		q, r, err := Quantize(m, opts)
 		if err != nil {
 			t.Fatal(act, err)

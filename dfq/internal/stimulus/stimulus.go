@@ -64,6 +64,10 @@ func Fill(dst []float32, shape []int, kind Kind, seed, index uint64) {
 func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 	switch kind {
 	case Leaves:
+		if f.c == 1 && u[11] < inked {
+			f.storeGray(dst, ink(f.h, f.w, rng))
+			return
+		}
 		f.store(dst, leaves(f.h, f.w, rng, u))
 	case Spectrogram:
 		spectrogram(dst, f.h, f.w, f.c, rng, u)
@@ -160,5 +164,12 @@ func (f frame) store(dst []float32, rgb []float64) {
 			}
 			dst[at] = float32(int(mul(clamp(v), 255)+0.5)) / 255
 		}
+	}
+}
+
+// storeGray is store for an image of one channel.
+func (f frame) storeGray(dst []float32, gray []float64) {
+	for p, v := range gray {
+		dst[p] = float32(int(mul(clamp(v), 255)+0.5)) / 255
 	}
 }

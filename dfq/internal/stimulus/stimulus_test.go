@@ -90,10 +90,11 @@ func TestFillPanicsOnWrongLength(t *testing.T) {
 // The forms with other channels show the same picture.
 func TestChannelLayouts(t *testing.T) {
 	const h, w = 20, 24
-	rgb := sample(t, []int{1, h, w, 3}, Leaves, 1, 4)
-	rgba := sample(t, []int{1, h, w, 4}, Leaves, 1, 4)
-	gray := sample(t, []int{1, h, w, 1}, Leaves, 1, 4)
-	planar := sample(t, []int{1, 3, h, w}, Leaves, 1, 4)
+	const scenery = 4 // a sample that is no writing in one channel
+	rgb := sample(t, []int{1, h, w, 3}, Leaves, 1, scenery)
+	rgba := sample(t, []int{1, h, w, 4}, Leaves, 1, scenery)
+	gray := sample(t, []int{1, h, w, 1}, Leaves, 1, scenery)
+	planar := sample(t, []int{1, 3, h, w}, Leaves, 1, scenery)
 	for p := range h * w {
 		lum := 0.299*rgb[3*p] + 0.587*rgb[3*p+1] + 0.114*rgb[3*p+2]
 		saturated := slices.Max(rgb[3*p:3*p+3]) == 1 || slices.Min(rgb[3*p:3*p+3]) == 0
