@@ -42,7 +42,7 @@ type findingKind struct {
 
 var (
 	guessedRange = findingKind{"guessed-input-range", true,
-		"state it with --input-range LO,HI or --mean and --std; the input scale gets finer and the statistics truer"}
+		"state it with --input-range LO,HI or --mean and --std: a wrong guess can cost all accuracy, and one that covers several costs some"}
 	doubtedRange = findingKind{"doubted-input-range", true,
 		"check it: --mean and --std are of pixels of 0..255, and numbers (--calibrate) are those that the model itself reads"}
 	inferredRange = findingKind{"inferred-input-range", false,

@@ -145,14 +145,21 @@ func inspect(f *modelFile) *inspection {
 		in.Signatures = append(in.Signatures, fmt.Sprintf("%q (%s) -> (%s)", s.Key, names(s.Inputs), names(s.Outputs)))
 	}
 	in.readMetadata(m)
-	if in.INT8 = slices.ContainsFunc(m.Graphs[0].Tensors(), func(t *tflite.Tensor) bool {
+	in.INT8, in.BrokenRules = brokenRules(m)
+	return in
+}
+
+// brokenRules are the rules of the INT8 specification that a model breaks; int8 says whether these
+// are for it.
+func brokenRules(m *tflite.Model) (int8 bool, broken []string) {
+	if int8 = slices.ContainsFunc(m.Graphs[0].Tensors(), func(t *tflite.Tensor) bool {
 		return activationOf(t, schema.TensorTypeINT8) || activationOf(t, schema.TensorTypeINT16)
-	}); in.INT8 {
+	}); int8 {
 		for _, err := range dfq.CheckRules(m) {
-			in.BrokenRules = append(in.BrokenRules, err.Error())
+			broken = append(broken, err.Error())
 		}
 	}
-	return in
+	return int8, broken
 }
 
 func (in *inspection) readMetadata(m *tflite.Model) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"dfq/dfq"
 	"dfq/schema"
 	"dfq/tflite"
 	"dfq/tflite/interp"
@@ -26,7 +27,8 @@ func TestMain(m *testing.M) {
 // batch norms, open.tflite, whose images are of any size, answers.tflite, whose answers
 // are, several.tflite with two signatures and a graph of neither, softmax.tflite with a SOFTMAX, and
 // number.tflite, whose answer is one number, with its negative in negative.tflite
-// and a custom op in its place in custom.tflite.
+// and a custom op in its place in custom.tflite; pair.tflite, and broken.tflite, which is that in INT8 with
+// weights that its kernel cannot read.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -45,6 +47,8 @@ func TestScripts(t *testing.T) {
 				writeModel(filepath.Join(env.WorkDir, "number.tflite"), build.Chain(build.Input(1, 4), build.Dense(1))),
 				writeModel(filepath.Join(env.WorkDir, "negative.tflite"), build.Chain(build.Input(1, 4), build.Dense(1), build.Unary(schema.BuiltinOperatorNEG, nil))),
 				writeModel(filepath.Join(env.WorkDir, "custom.tflite"), customModel()),
+				writeModel(filepath.Join(env.WorkDir, "pair.tflite"), pairModel()),
+				writeModel(filepath.Join(env.WorkDir, "broken.tflite"), brokenModel()),
 				copyFile(filepath.Join(env.WorkDir, "model.tflite"), filepath.Join("..", "..", "testdata", "digits.tflite")),
 				os.CopyFS(filepath.Join(env.WorkDir, "digits"), os.DirFS(filepath.Join("..", "..", "testdata", "digits"))),
 			)
@@ -115,6 +119,19 @@ func customModel() *tflite.Model {
 	m := build.Chain(build.Input(1, 4), build.Dense(1))
 	op := m.Graphs[0].Ops[0]
 	op.Code, op.Custom, op.Options = schema.BuiltinOperatorCUSTOM, "Unknown", nil
+	return m
+}
+
+func pairModel() *tflite.Model { return build.Chain(build.Input(1, 4), build.Dense(2)) }
+
+func brokenModel() *tflite.Model {
+	m, _, err := dfq.Quantize(pairModel(), &dfq.Options{Inputs: []dfq.InputRange{{Range: dfq.Range{Lo: -1, Hi: 1}}}})
+	if err != nil {
+		panic(err)
+	}
+	for _, t := range m.Graphs[0].Ops[0].Inputs[1:] {
+		t.Quant.Scale, t.Quant.Zero = []float32{t.Quant.Scale[0], t.Quant.Scale[0]}, []int64{0, 0}
+	}
 	return m
 }
 

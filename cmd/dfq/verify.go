@@ -166,6 +166,10 @@ func verify(cmd *cobra.Command, floatName, int8Name string, f *verifyFlags) erro
 	if !quantized(got.model.Graphs[0]) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dfq: warning: %s is not quantized: what follows says nothing of an INT8 model\n", got.name)
 	}
+	if _, broken := brokenRules(got.model); len(broken) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "dfq: warning: %s breaks %d rules of the INT8 specification, the first: %s\n", got.name, len(broken), broken[0])
+		fmt.Fprint(cmd.ErrOrStderr(), "dfq: hint: what follows may not be what a newer runtime computes; dfq inspect lists all rules that it breaks\n")
+	}
 	s, err := f.source(cmd.ErrOrStderr(), want.model, got.model)
 	if err != nil {
 		return err
