@@ -173,7 +173,7 @@ func reduceForm(f *former, code schema.BuiltinOperator) {
 func convForm(f *former, code schema.BuiltinOperator) {
 	groups, depth, n := 1, f.between(1, 6), f.between(1, 20)
 	if f.IntN(4) == 0 {
-		groups = 2
+		groups, depth = 2, max(depth, 2) // of one channel each, they are depthwise
 		n *= 2
 	}
 	kh, kw := f.between(1, 3), f.between(1, 4)

@@ -131,7 +131,7 @@ func (j *job) rangeOf(t *tflite.Tensor, answer bool) chosenRange {
 		r := s.usual()
 		lo, hi := below*r.Lo, above*r.Hi
 		if r.Hi < float64(aboutZero*-r.Lo) {
-			mean := s.mean()
+			mean := s.medianMean()
 			hi = math.Max(hi, mean+float64(above*(r.Hi-mean)))
 		}
 		return chosenRange{Range{lo, hi}, "answer: what is usual, with room"}
@@ -175,11 +175,12 @@ const roomInt16 = 2
 // rangeInt16 is the range of a tensor in 16 bits.
 func (s *tensorStats) rangeInt16() Range { return Range{roomInt16 * s.Lo, roomInt16 * s.Hi} }
 
-// mean of all channels.
-func (s *tensorStats) mean() float64 {
-	sum := 0.0
+// medianMean is the median of the channels' means: some may be banned by a number that stands for nothing.
+func (s *tensorStats) medianMean() float64 {
+	var means []float64
 	for _, c := range s.channels {
-		sum += c.mean / float64(len(s.channels))
+		means = append(means, c.mean)
 	}
-	return sum
+	slices.Sort(means)
+	return means[len(means)/2]
 }
