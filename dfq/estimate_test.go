@@ -166,11 +166,17 @@ func TestInfiniteInside(t *testing.T) {
 	if n := r.Ops - r.OpsInt8; n < 3 || n > 5 { // EXP, ADD, LOG, and what changes types
 		t.Errorf("%d ops stay float: %+v", n, r.Float)
 	}
+	if _, _, err := Quantize(m, &Options{Target: "tflite", Inputs: stated().Inputs}); err == nil || !strings.Contains(err.Error(), "(--allow-float), as the model's answers are finite") {
+		t.Errorf("what may stay float is not said: %v", err)
+	}
 	over := func(b *Builder, x *tflite.Tensor) *tflite.Tensor { return Unary(schema.BuiltinOperatorEXP, nil)(b, x) }
 	m = ChainSeed(2, Input(1, 8, 8, 3), Conv(8, 3), Scale(100), over)
 	opts.Calibration = Inputs(m, 5, 16, 1)
 	if _, _, err := Quantize(m, &opts); err == nil || !strings.Contains(err.Error(), "not finite") {
 		t.Errorf("infinite answers: %v", err)
+	}
+	if _, _, err := Quantize(m, &Options{Target: "tflite", Inputs: stated().Inputs}); err == nil || strings.Contains(err.Error(), "--allow-float") {
+		t.Errorf("infinite answers cannot be helped by float: %v", err)
 	}
 }
 

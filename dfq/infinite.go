@@ -10,12 +10,12 @@ import (
 // settleInfinite keeps what is infinite now and then in float, where the options allow it
 // and no answer is; else it is an error, which names the first such tensor.
 func (j *job) settleInfinite() error {
-	insideOnly := j.opts.AllowFloat && !slices.ContainsFunc(j.lastSeen(), j.notFinite)
+	insideOnly := !slices.ContainsFunc(j.lastSeen(), j.notFinite)
 	for _, t := range j.graph.Tensors() {
 		if !j.notFinite(t) {
 			continue
 		}
-		if insideOnly {
+		if insideOnly && j.opts.AllowFloat {
 			j.keepFloatAround(t)
 			continue
 		}
@@ -25,7 +25,11 @@ func (j *job) settleInfinite() error {
 		if len(j.opts.Calibration) > 0 {
 			return fmt.Errorf("tensor %q is not finite on the given inputs; see whether they hold numbers that are not, or far too large ones", t.Name)
 		}
-		return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; state the input range (--input-range)", t.Name, j.report.inputRanges())
+		advice := "state the input range (--input-range)"
+		if insideOnly {
+			advice += ", or allow the ops around it to stay float (--allow-float), as the model's answers are finite"
+		}
+		return fmt.Errorf("tensor %q is not finite on made-up inputs in [%s]; %s", t.Name, j.report.inputRanges(), advice)
 	}
 	return nil
 }
