@@ -158,7 +158,7 @@ func TestKernelOverFeatures(t *testing.T) {
 }
 
 // Features whose range has 0 about its middle were normalized one by one: each has its mean there and a
-// deviation of a tenth of the range. Others are as loud as they are made.
+// deviation of an eighth of the range. Others are as loud as they are made.
 func TestNormalizedFeatures(t *testing.T) {
 	m := Chain(Input(1, 49, 10, 1), Unary(schema.BuiltinOperatorTANH, nil))
 	for _, c := range []struct {
@@ -179,7 +179,7 @@ func TestNormalizedFeatures(t *testing.T) {
 			}
 			mean /= n
 			width := c.r.Hi - c.r.Lo
-			worst = max(worst, math.Abs(mean)/width, math.Abs(math.Sqrt(square/n-mean*mean)/width-0.1))
+			worst = max(worst, math.Abs(mean)/width, math.Abs(math.Sqrt(square/n-mean*mean)/width-0.125))
 		}
 		if (worst < 0.05) != c.normalized {
 			t.Errorf("%v: means and deviations are up to %.3f of the range off", c.r, worst)

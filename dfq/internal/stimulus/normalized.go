@@ -6,14 +6,14 @@ import (
 )
 
 // Normalize turns made-up frames of features into such as were normalized one by one, as is
-// usual with networks of sounds: each feature has its mean, of many samples, at zero, and a
-// tenth of the domain as its deviation. dst was filled by Fill with the given shape.
+// usual with networks of sounds: each feature has its mean, of many samples, at zero, and an
+// eighth of the domain as its deviation. dst was filled by Fill with the given shape.
 func Normalize(dst []float32, shape []int, zero float64) {
 	f := frameOf(shape, Spectrogram)
 	n := featureNorms(f.h, f.w, f.c)
 	for i, v := range dst {
 		m := n[i%(f.w*f.c)]
-		dst[i] = float32(clamp(zero + mul(0.1, (float64(v)-m.mean)/m.dev)))
+		dst[i] = float32(clamp(zero + mul(0.125, (float64(v)-m.mean)/m.dev)))
 	}
 }
 
