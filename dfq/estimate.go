@@ -2,6 +2,7 @@ package dfq
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"dfq/tflite"
 )
@@ -80,6 +81,7 @@ func (j *job) observe(want []*tflite.Tensor, input func(i int) [][]float32) erro
 	for _, o := range observed {
 		j.stats[o.tensor] = newTensorStats(channelCount(o.value), o.splits())
 		j.stats[o.tensor].given = len(j.opts.Calibration) > 0
+		j.stats[o.tensor].kinds = len(j.opts.Calibration) > 0 && !slices.ContainsFunc(j.graph.Inputs, isImage)
 	}
 	inOrder := ordered(func(s sampleStats) {
 		for k, o := range observed {

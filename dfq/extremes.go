@@ -52,14 +52,13 @@ func (s *tensorStats) usual() Range {
 		lows = append(lows, -float64(slices.Min(s.seen.lows[i:i+n])))
 		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
 	}
-	if s.given {
+	if s.kinds {
 		return Range{-atLeastMost(lows, largest), atLeastMost(highs, largest)}
 	}
 	return Range{-largest(lows), largest(highs)}
 }
 
-// atLeastMost is largest, or what all but one in mostOneIn reach: of given samples those beyond
-// a fence may be a kind of their own, such as the silent ones among words. It sorts v.
+// atLeastMost is largest, or what all but one in mostOneIn reach. It sorts v.
 func atLeastMost(v []float64, largest func([]float64) float64) float64 {
 	return math.Max(largest(v), v[len(v)-1-len(v)/mostOneIn])
 }

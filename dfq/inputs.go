@@ -144,7 +144,7 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 	}
 	in.Source = "inferred"
 	kind := stimulus.KindFor(t.Shape)
-	if kind == stimulus.Leaves {
+	if isImage(t) {
 		encodings, why, err := j.inferImage(i, t)
 		in.Why = why
 		return encodings, err
@@ -199,3 +199,6 @@ func statedEncodings(t *tflite.Tensor, r InputRange) ([]Encoding, error) {
 	}
 	return es, nil
 }
+
+// isImage reports whether an input is taken for an image.
+func isImage(t *tflite.Tensor) bool { return stimulus.KindFor(t.Shape) == stimulus.Leaves }

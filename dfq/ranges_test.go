@@ -145,8 +145,12 @@ func TestUsual(t *testing.T) {
 		t.Errorf("%g by 12 of 256 made-up samples", hi)
 	}
 	rare.given = true
+	if hi := rare.usual().Hi; hi > 5 {
+		t.Errorf("%g by 12 of 256 photographs", hi)
+	}
+	rare.kinds = true
 	if hi := rare.usual().Hi; hi != 50 {
-		t.Errorf("%g, though 12 of 256 given samples have 50", hi)
+		t.Errorf("%g, though 12 of 256 given samples of features have 50", hi)
 	}
 	rare.seen.highs[1] = 1000
 	if hi := rare.usual().Hi; hi != 50 {

@@ -18,6 +18,7 @@ type tensorStats struct {
 	early    []moments // of channels, over the first half of the samples: whether the others agree
 	seen     extremes  // of each sample
 	given    bool      // samples are real ones: none of them drives the network where no real one does
+	kinds    bool      // given samples are of features: those of a rare kind, such as silence among words, count
 	kept     *Range    // "fill ranges": the usual range, if it no longer follows from seen
 	uncut    []float64 // see uncut; nil: not counted so far
 }
