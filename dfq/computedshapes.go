@@ -84,23 +84,27 @@ func listShapes(g *tflite.Graph, here, elsewhere map[*tflite.Tensor][]int64) {
 // sizes are so at every size.
 func growing(g *tflite.Graph) map[*tflite.Tensor]bool {
 	grows := map[*tflite.Tensor]bool{}
+	all := func(ts []*tflite.Tensor) bool {
+		return !slices.ContainsFunc(ts, func(t *tflite.Tensor) bool { return t != nil && !t.Constant() && !grows[t] })
+	}
+	known := func(ts []*tflite.Tensor) bool {
+		return !slices.ContainsFunc(ts, func(t *tflite.Tensor) bool { return t != nil && !t.Constant() })
+	}
 	for _, op := range g.Ops {
+		ok := false
 		switch op.Code {
 		case schema.BuiltinOperatorSHAPE, schema.BuiltinOperatorRANK:
-			grows[op.Outputs[0]] = true
-			continue
-		case schema.BuiltinOperatorSTRIDED_SLICE, schema.BuiltinOperatorSLICE, schema.BuiltinOperatorGATHER, schema.BuiltinOperatorSPLIT,
-			schema.BuiltinOperatorUNPACK, schema.BuiltinOperatorPACK, schema.BuiltinOperatorCONCATENATION, schema.BuiltinOperatorCAST,
-			schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorEXPAND_DIMS,
-			schema.BuiltinOperatorADD, schema.BuiltinOperatorMUL, schema.BuiltinOperatorREDUCE_PROD:
-		default:
-			continue
-		}
-		if slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return t != nil && !t.Constant() && !grows[t] }) {
-			continue
+			ok = true
+		case schema.BuiltinOperatorPACK, schema.BuiltinOperatorCONCATENATION, schema.BuiltinOperatorADD, schema.BuiltinOperatorMUL:
+			ok = all(op.Inputs)
+		case schema.BuiltinOperatorSPLIT:
+			ok = known(op.Inputs[:1]) && all(op.Inputs[1:])
+		case schema.BuiltinOperatorSTRIDED_SLICE, schema.BuiltinOperatorSLICE, schema.BuiltinOperatorGATHER, schema.BuiltinOperatorUNPACK, schema.BuiltinOperatorCAST,
+			schema.BuiltinOperatorRESHAPE, schema.BuiltinOperatorSQUEEZE, schema.BuiltinOperatorEXPAND_DIMS, schema.BuiltinOperatorREDUCE_PROD:
+			ok = all(op.Inputs[:1]) && known(op.Inputs[1:])
 		}
 		for _, t := range op.Outputs {
-			grows[t] = true
+			grows[t] = ok
 		}
 	}
 	return grows

@@ -80,6 +80,13 @@ func inGroupsOf(b *Builder, x *tflite.Tensor) *tflite.Tensor {
 	return reshapedTo(b, x, packedList(b, quarter, b.Ints(nil, -1), b.Ints(nil, 4)), 1, 64, 4)
 }
 
+// fromTable looks a length up by the batch, in a table that has the same for one and for two samples.
+func fromTable(b *Builder, x *tflite.Tensor) *tflite.Tensor {
+	n := b.Tensor("looked up", i32)
+	b.Add(schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{}, list(b.Ints([]int{6}, 1, 1, 1, 4, 4, 4), lengthOf(b, shapeOf(b, x), 0)), n)
+	return reshapedTo(b, x, packedList(b, n, b.Ints(nil, -1), b.Ints(nil, 4)), 1, 64, 4)
+}
+
 // Shapes that an open batch has the graph compute become lists, one length of them -1, and the
 // graph answers as before for any batch.
 func TestComputedShapes(t *testing.T) {
@@ -93,6 +100,7 @@ func TestComputedShapes(t *testing.T) {
 		"resized like another":      {resizedLike, [][]int{{8, 8}}, false},
 		"transposed":                {kerasTranspose, nil, true},
 		"the same at two sizes":     {inGroupsOf, nil, true},
+		"looked up in a table":      {fromTable, nil, true},
 		"a batch of several copies": {Sequence(kerasFlatten, Reshape(-1, 64), Unary(schema.BuiltinOperatorRELU, nil)), [][]int{{-1, 256}, {-1, 64}}, false},
 	} {
 		m := open([]int{-1, 8, 8, 3}, Conv(4, 3), test.layer)

@@ -138,6 +138,7 @@ func (d *dilated) rewrite() (pad *tflite.Op) {
 	d.expand.Inputs[0], d.squeeze.Outputs[0] = x, y
 	asImage(d.expand.Outputs[0], x, along)
 	asImage(d.conv.Outputs[0], y, along)
+	d.expand.Outputs[0].Name, d.conv.Outputs[0].Name = y.Name+"_image", y.Name+"_filtered" // they hold other values than before
 	toReshape(d.expand)
 	toReshape(d.squeeze)
 	return pad

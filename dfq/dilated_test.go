@@ -76,6 +76,7 @@ func TestWriteDilated(t *testing.T) {
 		m := Chain(test.in, test.layer)
 		c := m.Clone()
 		(&job{index: map[*tflite.Op]int{}}).writeDilated(c.Graphs[0])
+		sameByName(t, m, c)
 		if err := c.Validate(); err != nil {
 			t.Fatal(name, err)
 		}
@@ -98,6 +99,34 @@ func TestWriteDilated(t *testing.T) {
 			if d := relativeChange(t, open, m, c, 0); d > 1e-6 {
 				t.Errorf("%s: outputs changed by %g", name, d)
 			}
+		}
+	}
+}
+
+// sameByName checks that what has one name in both models, which "verify --layers" goes by, is the same.
+func sameByName(t *testing.T, before, after *tflite.Model) {
+	t.Helper()
+	made := func(m *tflite.Model) map[string]int {
+		at := map[string]int{}
+		for i, op := range m.Graphs[0].Ops {
+			at[op.Outputs[0].Name] = i
+		}
+		return at
+	}
+	first := made(before)
+	for name, k := range made(after) {
+		i, ok := first[name]
+		if !ok {
+			continue
+		}
+		a, b := before.Clone(), after.Clone()
+		a.Graphs[0].Outputs = a.Graphs[0].Ops[i].Outputs
+		b.Graphs[0].Outputs = b.Graphs[0].Ops[k].Outputs
+		if a.Graphs[0].Outputs[0].Len() != b.Graphs[0].Outputs[0].Len() {
+			continue
+		}
+		if d := relativeChange(t, evaluate, a, b, 0); d > 1e-6 {
+			t.Errorf("%q was something else: it changed by %g", name, d)
 		}
 	}
 }

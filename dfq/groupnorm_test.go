@@ -65,6 +65,7 @@ func TestFlattenNorms(t *testing.T) {
 		if most != test.axes {
 			t.Errorf("%s: %d axes\n%v", name, most, j.model)
 		}
+		sameByName(t, m, jobAfter(t, m, stated(), "normalize").model)
 		for _, open := range []Interpreter{evaluate, interpreter} {
 			if open == nil {
 				continue

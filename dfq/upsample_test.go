@@ -55,6 +55,7 @@ func TestWriteUpsampling(t *testing.T) {
 		m := Chain(Input(1, 5, 6, 3), test.layer)
 		c := m.Clone()
 		writeUpsampling(c.Graphs[0])
+		sameByName(t, m, c)
 		var got []schema.BuiltinOperator
 		for _, op := range c.Graphs[0].Ops {
 			got = append(got, op.Code)

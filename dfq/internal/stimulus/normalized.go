@@ -21,7 +21,7 @@ type featureNorm struct{ mean, dev float64 }
 
 var norms sync.Map // [3]int: []featureNorm
 
-// featureNorms are those of the features of a few samples.
+// featureNorms are those of the features of a few samples, worked out once for each shape.
 func featureNorms(h, w, c int) []featureNorm {
 	key := [3]int{h, w, c}
 	if n, ok := norms.Load(key); ok {
@@ -31,21 +31,16 @@ func featureNorms(h, w, c int) []featureNorm {
 	out := make([]featureNorm, w*c)
 	x := make([]float32, h*w*c)
 	count := float64(samples * h)
-	for pass := range 2 {
-		for s := range uint64(samples) {
-			Fill(x, []int{1, h, w, c}, Spectrogram, 0, s)
-			for i, v := range x {
-				o := &out[i%(w*c)]
-				if pass == 0 {
-					o.mean += float64(v) / count
-				} else {
-					o.dev += mul(float64(v)-o.mean, float64(v)-o.mean) / count
-				}
-			}
+	for s := range uint64(samples) {
+		Fill(x, []int{1, h, w, c}, Spectrogram, 0, s)
+		for i, v := range x {
+			o := &out[i%(w*c)]
+			o.mean += float64(v) / count
+			o.dev += mul(float64(v), float64(v)) / count
 		}
 	}
-	for i := range out {
-		out[i].dev = max(math.Sqrt(out[i].dev), 1e-6)
+	for i, o := range out {
+		out[i].dev = math.Sqrt(max(o.dev-mul(o.mean, o.mean), 1e-12))
 	}
 	norms.Store(key, out)
 	return out
