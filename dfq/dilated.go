@@ -91,6 +91,9 @@ func dilatedBefore(op *tflite.Op, links *links) *dilated {
 		return nil
 	}
 	pads, crops := d.space.Inputs[2].Ints(), op.Inputs[2].Ints()
+	if len(pads) != 2*len(d.by) || len(crops) != len(pads) || slices.Min(d.by) < 1 || min(slices.Min(pads), slices.Min(crops)) < 0 {
+		return nil // whoever runs the graph will be told
+	}
 	for i := range d.by {
 		border := [2]int{pads[2*i] - crops[2*i], pads[2*i+1] - crops[2*i+1]}
 		if border[0] < 0 || border[1] < 0 || x.IsOpen(1+i) {

@@ -103,6 +103,20 @@ func TestWriteDilated(t *testing.T) {
 	}
 }
 
+// Borders that no kernel takes are left to whoever runs the graph.
+func TestDilatedOfBadBorders(t *testing.T) {
+	for _, list := range [][]int32{{2}, {-2, 2, 2, 2}, {}} {
+		m := Chain(Input(1, 12, 8, 3), cutIntoBatches(kernel(3, 3, schema.ActivationFunctionTypeNONE), []int{2, 2}, []int{2, 2, 2, 2}, []int{0, 0, 0, 0}))
+		borders := m.Graphs[0].Ops[0].Inputs[2]
+		borders.Shape = []int{len(list)}
+		borders.SetInt32s(list)
+		(&job{index: map[*tflite.Op]int{}}).writeDilated(m.Graphs[0])
+		if len(m.Graphs[0].Ops) != 3 {
+			t.Errorf("borders %v: rewritten\n%v", list, m)
+		}
+	}
+}
+
 // sameByName checks that what has one name in both models, which "verify --layers" goes by, is the same.
 func sameByName(t *testing.T, before, after *tflite.Model) {
 	t.Helper()

@@ -32,31 +32,33 @@ func ink(h, w int, rng *rand.Rand) []float64 {
 			}
 		}
 	}
-	paper, dark := 0.0, 1.0
+	ground, line := 0.0, 1.0
 	if chance(rng, 0.3) {
-		paper, dark = between(rng, 0, 0.3), between(rng, 0.6, 1)
+		ground, line = between(rng, 0, 0.3), between(rng, 0.6, 1)
 	}
 	for p, k := range cover {
-		cover[p] = mix(paper, dark, k)
+		cover[p] = mix(ground, line, k)
 	}
 	return cover
 }
 
-// stroke draws a line that bends, within a box at (x, y), with a round pen.
+// stroke draws a line that bends, within a box at (x, y), with a round pen: dots, a third of its radius
+// or a pixel apart.
 func stroke(cover []float64, h, w int, x, y, wide, high, pen float64, rng *rand.Rand) {
 	half := mul(0.5, pen)
+	step := max(1, half/3)
 	px, py := between(rng, half, wide-half), between(rng, half, high-half)
 	turn, bend := rng.Float64(), 0.0
 	if chance(rng, 0.7) {
 		bend = mul(0.4, normal(rng)) / high // turns per pixel
 	}
-	for range int(mul(high, between(rng, 0.5, 1.8))) {
+	for range int(mul(high, between(rng, 0.5, 1.8)) / step) {
 		if px < half || px > wide-half || py < half || py > high-half {
 			turn += 0.25 // back from the edge, around a corner
 			px, py = max(half, min(px, wide-half)), max(half, min(py, high-half))
 		}
 		spot(cover, h, w, x+px, y+py, half)
-		px, py, turn = px+cos(turn), py+sin(turn), turn+bend
+		px, py, turn = px+mul(step, cos(turn)), py+mul(step, sin(turn)), turn+mul(step, bend)
 	}
 }
 
