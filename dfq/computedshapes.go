@@ -117,10 +117,6 @@ func integersLike(t *tflite.Tensor, v []int64) *tflite.Tensor {
 		c.SetInt64s(v)
 		return c
 	}
-	q := make([]int32, len(v))
-	for i, n := range v {
-		q[i] = int32(n)
-	}
-	c.SetInt32s(q)
+	c.SetInt32s(cast[int32](v))
 	return c
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"dfq/dfq/internal/affine"
-	"dfq/dfq/internal/stimulus"
 	"dfq/tflite"
 )
 
@@ -146,7 +145,7 @@ func (j *job) findInput(t *tflite.Tensor, in InputReport) {
 			names = append(names, e.Name)
 		}
 		j.find(guessedRange, nil, t, "its range could not be told from the graph alone; it covers %s", strings.Join(names, ", "))
-	case stimulus.KindFor(t.Shape) != stimulus.Leaves:
+	case !isImage(t):
 		j.find(guessedRange, nil, t, "its range [%.4g, %.4g] is a guess", in.Range.Lo, in.Range.Hi)
 	default:
 		j.find(inferredRange, nil, t, "its range [%.4g, %.4g] was read off the graph's response", in.Range.Lo, in.Range.Hi)

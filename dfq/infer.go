@@ -18,7 +18,7 @@ const otherScale = 16
 // likely pixels of 0..255 that were not normalized, or a mean and deviation for
 // pixels of 0..1.
 func (j *job) doubtRange(i int, t *tflite.Tensor, in *InputReport) error {
-	if in.Source == "inferred" || stimulus.KindFor(t.Shape) != stimulus.Leaves {
+	if in.Source == "inferred" || !isImage(t) {
 		return nil
 	}
 	if j.firstBiased(i) == nil && subtractedMean(j.graph, t) == 0 {

@@ -169,12 +169,13 @@ func (j *job) makeInput(encodings [][]Encoding, s int, seed uint64) [][]float32 
 			j.integers[i].fill(v, rand.New(rand.NewPCG(seed+uint64(i)<<32, uint64(s))))
 			continue
 		}
-		stimulus.Fill(v, t.Shape, stimulus.KindFor(t.Shape), seed+uint64(i)<<32, uint64(s))
-		channels, inner := stimulus.ChannelsOf(t.Shape)
-		if zero, ok := encodings[i][s%len(encodings[i])].middle(); ok && stimulus.KindFor(t.Shape) == stimulus.Spectrogram {
+		kind, e := stimulus.KindFor(t.Shape), encodings[i][s%len(encodings[i])]
+		stimulus.Fill(v, t.Shape, kind, seed+uint64(i)<<32, uint64(s))
+		if zero, ok := e.middle(); ok && kind == stimulus.Spectrogram {
 			stimulus.Normalize(v, t.Shape, zero)
 		}
-		encodings[i][s%len(encodings[i])].apply(v, v, channels, inner)
+		channels, inner := stimulus.ChannelsOf(t.Shape)
+		e.apply(v, v, channels, inner)
 		if !real(t) || j.pixels[t] {
 			for k, x := range v {
 				v[k] = float32(math.Round(float64(x)))
