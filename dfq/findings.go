@@ -138,6 +138,8 @@ func (j *job) find(kind findingKind, op *tflite.Op, t *tflite.Tensor, fault stri
 // findInput says how surely an input's range is known.
 func (j *job) findInput(t *tflite.Tensor, in InputReport) {
 	switch {
+	case in.Source == "guessed":
+		j.find(guessedRange, nil, t, "its range [%.4g, %.4g] is a guess", in.Range.Lo, in.Range.Hi)
 	case in.Source != "inferred":
 	case len(in.Encodings) > 1:
 		var names []string
@@ -145,8 +147,6 @@ func (j *job) findInput(t *tflite.Tensor, in InputReport) {
 			names = append(names, e.Name)
 		}
 		j.find(guessedRange, nil, t, "its range could not be told from the graph alone; it covers %s", strings.Join(names, ", "))
-	case !isImage(t):
-		j.find(guessedRange, nil, t, "its range [%.4g, %.4g] is a guess", in.Range.Lo, in.Range.Hi)
 	default:
 		j.find(inferredRange, nil, t, "its range [%.4g, %.4g] was read off the graph's response", in.Range.Lo, in.Range.Hi)
 	}

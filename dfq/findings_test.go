@@ -189,6 +189,7 @@ func TestFindingsOfInputs(t *testing.T) {
 		{InputReport{Source: "metadata"}, ""},
 		{InputReport{Source: "inferred", Range: Range{-1, 1}, Encodings: []Encoding{interval(-1, 1)}}, "inferred-input-range"},
 		{InputReport{Source: "inferred", Range: Range{-1, 1}, Encodings: []Encoding{interval(0, 1), interval(-1, 1)}}, "guessed-input-range"},
+		{InputReport{Source: "guessed", Range: Range{-1, 1}, Encodings: []Encoding{interval(-1, 1)}}, "guessed-input-range"},
 	} {
 		j, err := newJob(m, &Options{})
 		if err != nil {

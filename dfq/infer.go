@@ -220,11 +220,11 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 		kernel := kernelOver(t.Shape, w.Shape)
 		if d, ok := stimulus.DomainFor(t.Shape, kind, kernel, w.Floats(), op.Inputs[f.bias].Floats()); ok {
 			if e := interval(d.Lo*featureRoom, d.Hi*featureRoom); e.Usable() {
-				return e, "guessed from the first filter's weights and biases"
+				return e, "from the first filter's weights and biases"
 			}
 		}
 	}
-	return interval(-1, 1), "nothing shows its range; [-1, 1] is a guess"
+	return interval(-1, 1), "nothing shows its range"
 }
 
 // kernelOver is the height and width of a filter over an input of features. A convolution along

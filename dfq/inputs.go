@@ -149,6 +149,7 @@ func (j *job) encodingsOf(i int, t *tflite.Tensor, md *metadata.Info, in *InputR
 		in.Why = why
 		return encodings, err
 	}
+	in.Source = "guessed"
 	if kind == stimulus.Sound {
 		in.Why = "a waveform: [-1, 1] is usual"
 		return []Encoding{interval(-1, 1)}, nil

@@ -62,7 +62,7 @@ type InputReport struct {
 	Name   string `json:"name"`
 	Shape  []int  `json:"shape"`
 	Range  Range  `json:"range"`
-	Source string `json:"source"` // "stated", "metadata", "inferred"; "pixels" of UINT8 in the file; by dfq convert also "calibration"; empty for integers
+	Source string `json:"source"` // "stated", "metadata", "inferred", "guessed"; "pixels" of UINT8 in the file; by dfq convert also "calibration"; empty for integers
 	Why    string `json:"why"`
 	// Encodings are the ways in which made-up inputs were scaled: one, or
 	// several where the graph could not tell them apart.

@@ -141,7 +141,7 @@ func (c *calibration) takeRanges(opts *dfq.Options, found []dfq.InputReport) {
 		}
 		if r.Lo == r.Hi {
 			c.doubts = append(c.doubts, fmt.Sprintf("all numbers given for input %q are %g: they show nothing of what the model computes", in.Name, r.Lo))
-		} else if in.Source == "inferred" {
+		} else if in.Source == "inferred" || in.Source == "guessed" {
 			opts.Inputs[i].Range, c.ranged[i] = r, true
 		}
 	}

@@ -40,7 +40,7 @@ func (f *verifyFlags) source(stderr io.Writer, m, got *tflite.Model) (*samples, 
 	if err != nil {
 		return nil, explainEncoding(err)
 	}
-	f.chooseEncodings(stderr, found, got.Graphs[0].Inputs)
+	f.chooseEncodings(stderr, found, asQuantized(got.Graphs[0]))
 	if f.images != "" {
 		return f.verifyImages(m.Graphs[0].Inputs[0], found)
 	}
@@ -51,12 +51,35 @@ func (f *verifyFlags) source(stderr io.Writer, m, got *tflite.Model) (*samples, 
 	return f.madeUpSamples(m, opts)
 }
 
+// asQuantized are the tensors that show what a graph's inputs hold: themselves, or what a
+// QUANTIZE makes of those that stayed float.
+func asQuantized(g *tflite.Graph) []*tflite.Tensor {
+	inputs := slices.Clone(g.Inputs)
+	for _, op := range g.Ops {
+		if op.Code != schema.BuiltinOperatorQUANTIZE {
+			continue
+		}
+		if i := slices.Index(inputs, op.Inputs[0]); i >= 0 && op.Inputs[0].Type == schema.TensorTypeFLOAT32 {
+			inputs[i] = op.Outputs[0]
+		}
+	}
+	return inputs
+}
+
 // chooseEncodings leaves, of several encodings that the float model does not tell apart,
 // the one that the other model's input was quantized for. Where that is not to be seen
-// images take the first, and made-up inputs all of them in turn.
+// images take the first, and made-up inputs all of them in turn. In place of a guess it
+// takes what the other model's input holds: somebody stated that.
 func (f *verifyFlags) chooseEncodings(stderr io.Writer, found []dfq.InputReport, quantized []*tflite.Tensor) {
 	for i := range found {
 		in := &found[i]
+		if e, ok := heldEncoding(quantized[i]); ok && in.Source == "guessed" {
+			in.Encodings = []dfq.Encoding{e}
+			if !f.quiet {
+				fmt.Fprintf(stderr, "dfq: input %q is made up within %s, which the INT8 model's input holds\n", in.Name, e.Name)
+			}
+			continue
+		}
 		if len(in.Encodings) < 2 {
 			continue
 		}
@@ -112,21 +135,36 @@ func (f *verifyFlags) verifyImages(input *tflite.Tensor, found []dfq.InputReport
 // one, and false, for an input that is not quantized. One of 16 bits has no zero point, and
 // tells only how far its values go.
 func nearestEncoding(encodings []dfq.Encoding, input *tflite.Tensor) (dfq.Encoding, bool) {
-	least := map[schema.TensorType]float64{schema.TensorTypeINT8: -128, schema.TensorTypeUINT8: 0, schema.TensorTypeINT16: math.MinInt16}
-	q, quantized := least[input.Type]
-	if !quantized || input.Quant == nil || len(input.Quant.Scale) != 1 {
+	lo, hi, quantized := held(input)
+	if !quantized {
 		return encodings[0], false
 	}
-	step := float64(input.Quant.Scale[0])
-	lo := float64(step * (q - float64(input.Quant.Zero[0])))
-	hi := lo + float64(step*255)
 	away := func(e dfq.Encoding) float64 {
+		least, most := slices.Min(e.Lo), slices.Max(e.Hi)
 		if input.Type == schema.TensorTypeINT16 {
-			return math.Abs(math.Max(-slices.Min(e.Lo), slices.Max(e.Hi)) + lo)
+			return math.Abs(math.Max(-least, most) - hi)
 		}
-		return math.Abs(slices.Min(e.Lo)-lo) + math.Abs(slices.Max(e.Hi)-hi)
+		return math.Abs(least-lo) + math.Abs(most-hi)
 	}
 	return slices.MinFunc(encodings, func(a, b dfq.Encoding) int { return cmp.Compare(away(a), away(b)) }), true
+}
+
+// heldEncoding is what an input of 8 bits can hold, as an encoding.
+func heldEncoding(t *tflite.Tensor) (dfq.Encoding, bool) {
+	lo, hi, quantized := held(t)
+	e := dfq.Encoding{Name: interval(lo, hi), Lo: []float64{lo}, Hi: []float64{hi}}
+	return e, quantized && t.Type != schema.TensorTypeINT16 && e.Usable()
+}
+
+// held are the least and largest real number that a quantized activation can hold.
+func held(t *tflite.Tensor) (lo, hi float64, quantized bool) {
+	ends := map[schema.TensorType][2]float64{schema.TensorTypeINT8: {-128, 127}, schema.TensorTypeUINT8: {0, 255}, schema.TensorTypeINT16: {-32767, 32767}}
+	q, ok := ends[t.Type]
+	if !ok || t.Quant == nil || len(t.Quant.Scale) != 1 {
+		return 0, 0, false
+	}
+	scale, zero := float64(t.Quant.Scale[0]), float64(t.Quant.Zero[0])
+	return scale * (q[0] - zero), scale * (q[1] - zero), true
 }
 
 // encodingName is an encoding's name; a range as name has all its digits.
