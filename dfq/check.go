@@ -175,6 +175,20 @@ func (j *job) whyFloat(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) s
 	return filterNotConstant(op)
 }
 
+// becomeINT8 reports whether all of ops, of which later ones read what earlier ones make, have
+// an INT8 form that the target's runtime knows. It makes them the producers of their outputs.
+func (j *job) becomeINT8(ops []*tflite.Op, producers map[*tflite.Tensor]*tflite.Op) bool {
+	for _, op := range ops {
+		for _, t := range op.Outputs {
+			producers[t] = op
+		}
+		if j.whyFloat(op, producers) != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // outside says what op reaches beyond its graph: graphs that it runs, values of
 // earlier runs. It is empty for most ops.
 func outside(op *tflite.Op) string {

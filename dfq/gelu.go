@@ -15,15 +15,13 @@ import (
 // where all have one, since fewer NPUs know GELU.
 func writeGelus(j *job) {
 	known := j.limits.Takes(schema.BuiltinOperatorGELU)
-	producers, parts, place := j.graph.Producers(), map[*tflite.Op]bool{}, map[*tflite.Op]int{}
-	for i, op := range j.graph.Ops {
-		place[op] = i
+	producers, parts := j.graph.Producers(), map[*tflite.Op]bool{}
+	for _, op := range j.graph.Ops {
 		if op.Code != schema.BuiltinOperatorMUL || !real(op.Outputs[0]) || op.Outputs[0].Len() == 0 {
 			continue
 		}
 		for _, x := range factorsOf(op, producers) {
-			inside := between(x, op, producers)
-			slices.SortFunc(inside, func(a, b *tflite.Op) int { return place[a] - place[b] })
+			inside := between(x, op, producers, ofEachValue)
 			better := func(o *tflite.Op) bool {
 				return known && (o.Code == schema.BuiltinOperatorDIV || o.Code == schema.BuiltinOperatorEXP) || j.whyFloat(o, producers) != ""
 			}
@@ -58,35 +56,6 @@ func factorsOf(op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite
 	})
 }
 
-// mostInGelu is twice what is in the longest form.
-const mostInGelu = 64
-
-// between lists the ops, op among them, by which op's output is a function of each value of x
-// and nothing else; nil if it is not.
-func between(x *tflite.Tensor, op *tflite.Op, producers map[*tflite.Tensor]*tflite.Op) []*tflite.Op {
-	found := []*tflite.Op{op}
-	for i := 0; i < len(found) && len(found) <= mostInGelu; i++ {
-		if !ofEachValue(found[i]) {
-			return nil
-		}
-		for _, t := range found[i].Inputs {
-			p := producers[t]
-			switch {
-			case t == x || slices.Contains(found, p):
-			case t.Constant() && sameThroughout(t):
-			case p == nil:
-				return nil
-			default:
-				found = append(found, p)
-			}
-		}
-	}
-	if len(found) > mostInGelu {
-		return nil
-	}
-	return found
-}
-
 // ofEachValue reports whether op works on each value by itself.
 func ofEachValue(op *tflite.Op) bool {
 	switch op.Code {
@@ -96,11 +65,6 @@ func ofEachValue(op *tflite.Op) bool {
 		return real(op.Outputs[0])
 	}
 	return false
-}
-
-func sameThroughout(t *tflite.Tensor) bool {
-	v := t.Floats()
-	return real(t) && len(v) > 0 && !slices.ContainsFunc(v, func(x float32) bool { return x != v[0] })
 }
 
 // isGelu runs the ops, in their order, on values from −32 to 32.

@@ -44,3 +44,30 @@ func TestWriteDepthwise(t *testing.T) {
 		}
 	}
 }
+
+// Filters in groups of more channels are split, one for each group, where the runtime has no INT8 kernel of groups.
+func TestSplitGroups(t *testing.T) {
+	m := Chain(Input(1, 12, 8, 6), inGroupsOfChannels(9, 2), inGroupsOfChannels(6, 3))
+	for target, want := range map[string]string{
+		"":            "SPLIT CONV_2D CONV_2D CONV_2D CONCATENATION SPLIT CONV_2D CONV_2D CONV_2D CONCATENATION",
+		"tflite-2.16": "CONV_2D CONV_2D",
+	} {
+		opts := stated()
+		opts.Target = target
+		j := jobAfter(t, m, opts, "normalize")
+		if got := codes(j.graph); got != want {
+			t.Errorf("target %q: %s, want %s", target, got, want)
+		}
+		if d := relativeChange(t, evaluate, m, j.model, 0); d > 1e-6 {
+			t.Errorf("target %q: outputs changed by %g", target, d)
+		}
+	}
+	if interpreter == nil {
+		t.Skip("what follows needs the interpreter: build with -tags tflite")
+	}
+	opts := Options{Calibration: Inputs(m, 1, 8, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
+	q, _ := quantize(t, m, &opts)
+	if db := sqnrOf(t, jobAfter(t, m, &opts, "normalize").model, q, interpreter, opts.Calibration); !(db > 25) { // release 2.9 does not run m itself
+		t.Errorf("%.1f dB", db)
+	}
+}

@@ -18,8 +18,8 @@ var ErrQuantized = errors.New("the model is quantized already; dfq starts from t
 // filters without bias, shared constants, activations fused into TRANSPOSE_CONV,
 // TRANSPOSE of six axes, pixels that a CAST makes real, images with
 // channels first between two TRANSPOSE, rows and columns repeated by TILE, dilated
-// filters between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, filters of one channel in groups, squares,
-// negations, GELU in parts.
+// filters between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, filters in groups, squares,
+// negations, GELU and L2 norms in parts, quotients by roots.
 // After: every real constant is FLOAT32 and has one reader; what can be computed
 // from constants is; every weighted op has a bias, and TRANSPOSE_CONV no activation; pixels are real, channels last, and
 // squares and negations products. The function that the graph computes is the same.
@@ -51,8 +51,11 @@ func normalize(j *job) error {
 	j.writeDilated(g)
 	flattenNorms(g)
 	writeDepthwise(g)
+	splitGroups(j)
 	writeProducts(g)
 	writeGelus(j)
+	writeL2Norms(j)
+	writeReciprocalRoots(j)
 	markShuffles(g)
 	return nil
 }
