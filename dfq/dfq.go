@@ -40,6 +40,7 @@ var passes = [...]pass{
 	{name: "relax relu6", run: relaxReLU6, only: withRelaxReLU6},                          // opt-in: it changes the float function
 	{name: "find input range", run: findInputRanges, work: 0.1},                           // stated, from metadata, or from the graph's response
 	{name: "estimate", run: estimate, work: 0.6},                                          // per-channel statistics of every tensor on made-up inputs
+	{name: "even norms", run: evenNorms, only: withScaling},                               // what is divided by its deviation has channels of one deviation
 	{name: "spare small values", run: spareSmall, only: withFloat},                        // opt-in: LOG and its like, and what leads to them, stay float where steps lose what they tell apart
 	{name: "spare crushed values", run: spareCrushed, only: withFloatInt8},                // opt-in: what joins boxes and scores behind the last filters stays float
 	{name: "absorb bias", run: absorbBias, only: withAbsorb},                              // opt-in: what a channel always adds, into the biases behind
