@@ -189,6 +189,17 @@ func (j *job) becomeINT8(ops []*tflite.Op, producers map[*tflite.Tensor]*tflite.
 	return true
 }
 
+// insteadOf says of new ops that they come from the place of op in the file.
+func (j *job) insteadOf(op *tflite.Op, ops ...*tflite.Op) []*tflite.Op {
+	for _, o := range ops {
+		j.index[o] = j.index[op]
+	}
+	return ops
+}
+
+// inFile is the op in whose place op came.
+func (j *job) inFile(op *tflite.Op) *tflite.Op { return j.source.Graphs[0].Ops[j.index[op]] }
+
 // outside says what op reaches beyond its graph: graphs that it runs, values of
 // earlier runs. It is empty for most ops.
 func outside(op *tflite.Op) string {

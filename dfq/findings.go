@@ -107,7 +107,7 @@ func collectFindings(j *job) error {
 		if f := spec(op).filter; f != nil && j.stats[op.Inputs[f.input]] != nil {
 			j.findInFilter(op, f)
 		}
-		if spec(op).joins() {
+		if spec(op).joins() && spec(j.inFile(op)).joins() {
 			j.findCrushed(op)
 		}
 		for _, t := range op.Outputs {
@@ -327,7 +327,7 @@ func (j *job) findInFilter(op *tflite.Op, f *filter) {
 			widened = append(widened, o)
 		}
 	}
-	if wasFilter := spec(j.source.Graphs[0].Ops[j.index[op]]).filter != nil; len(dead) > 0 && wasFilter { // else there is none to prune
+	if wasFilter := spec(j.inFile(op)).filter != nil; len(dead) > 0 && wasFilter { // else there is none to prune
 		j.find(deadChannels, op, out, "%d of %d channels (%s) are constant for inputs within what was seen",
 			len(dead), lay.channels, few(dead)).Channels = dead
 	}

@@ -48,7 +48,7 @@ func splitGroups(j *job) {
 	for _, op := range j.graph.Ops {
 		if n := groupsOf(op); n > 1 && n <= mostGroups && j.whyFloat(op, producers) != "" {
 			if parts := groupByGroup(op, n); j.becomeINT8(parts, producers) {
-				ops = append(ops, parts...)
+				ops = append(ops, j.insteadOf(op, parts...)...)
 				continue
 			}
 		}

@@ -66,7 +66,12 @@ func TestSplitGroups(t *testing.T) {
 		t.Skip("what follows needs the interpreter: build with -tags tflite")
 	}
 	opts := Options{Calibration: Inputs(m, 1, 8, 1), Inputs: []InputRange{{Range: Range{-1, 1}}}}
-	q, _ := quantize(t, m, &opts)
+	q, report := quantize(t, m, &opts)
+	for _, f := range report.Findings {
+		if f.Index >= 0 && m.Graphs[0].Ops[f.Index].Code.String() != f.Op {
+			t.Errorf("of what is no op of the file: %v", f)
+		}
+	}
 	if db := sqnrOf(t, jobAfter(t, m, &opts, "normalize").model, q, interpreter, opts.Calibration); !(db > 25) { // release 2.9 does not run m itself
 		t.Errorf("%.1f dB", db)
 	}

@@ -23,7 +23,7 @@ func writeL2Norms(j *job) {
 	for _, op := range j.graph.Ops {
 		if op.Code == schema.BuiltinOperatorL2_NORMALIZATION && !fusedActivation(op) && j.betterInParts(op.Inputs[0]) {
 			if parts := partsOfNorm(op.Inputs[0], op.Outputs[0]); j.becomeINT8(parts, producers) {
-				ops = append(ops, parts...)
+				ops = append(ops, j.insteadOf(op, parts...)...)
 				continue
 			}
 		}
@@ -33,7 +33,7 @@ func writeL2Norms(j *job) {
 				for _, o := range inside {
 					replaced[o] = true
 				}
-				op = norm
+				op = j.insteadOf(op, norm)[0]
 			}
 		}
 		ops = append(ops, op)

@@ -32,10 +32,7 @@ func partPrelus(j *job) error {
 			continue
 		}
 		halves, between := preluHalves(op)
-		for _, half := range halves {
-			j.index[half] = j.index[op]
-		}
-		ops, made = append(ops, halves...), append(made, between...)
+		ops, made = append(ops, j.insteadOf(op, halves...)...), append(made, between...)
 	}
 	if len(made) == 0 {
 		return nil
