@@ -31,6 +31,9 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 				is.image = is.image || real(op.Outputs[0]) && stimulus.KindFor(op.Outputs[0].Shape) == stimulus.Leaves
 			}
 			continue
+		case keepsIntegers(op, same):
+			same[op.Outputs[0]] = !real(op.Outputs[0])
+			continue
 		case op.Code == schema.BuiltinOperatorGATHER:
 			if o, ok := op.Options.(*schema.GatherOptionsT); ok {
 				axis = int(o.Axis)
@@ -57,6 +60,19 @@ func integersOf(g *tflite.Graph, input *tflite.Tensor) integers {
 	return is
 }
 
+// keepsIntegers reports whether op makes of such integers others of the same kind: it chooses, as Keras has Embedding
+// choose x + rows where x is below 0, else x; or it keeps them within constants.
+func keepsIntegers(op *tflite.Op, same map[*tflite.Tensor]bool) bool {
+	in := op.Inputs
+	switch op.Code {
+	case schema.BuiltinOperatorSELECT, schema.BuiltinOperatorSELECT_V2:
+		return len(in) == 3 && (same[in[1]] || same[in[2]])
+	case schema.BuiltinOperatorMAXIMUM, schema.BuiltinOperatorMINIMUM, schema.BuiltinOperatorFLOOR_MOD:
+		return len(in) == 2 && same[in[0]] && in[1].Constant()
+	}
+	return false
+}
+
 // real is the encoding of an input t that holds such integers and that the graph itself
 // turns into real numbers, where these are pixels, or of a type so small that they are
 // likely to have all of its values: UINT8 is pixels in any shape, INT16 sound.
@@ -77,12 +93,20 @@ func (is integers) real(t *tflite.Tensor) (Encoding, bool) {
 	return Encoding{}, false
 }
 
-// fill makes such numbers up: any rows of the table; the rate of made-up sounds; ones and
-// then zeros, half of them ones at least; else zeros.
+// sentence is from how many tokens on some at the end may be padding.
+const sentence = 4
+
+// fill makes such numbers up: any rows of the table, for half of a sentence at least, and behind it the
+// first one, which is what padding has; the rate of made-up sounds; ones and then zeros, half of
+// them ones at least; else zeros.
 func (is integers) fill(v []float32, random *rand.Rand) {
 	switch {
 	case is.rows > 1:
-		for k := range v {
+		n := len(v)
+		if n >= sentence {
+			n = halfAtLeast(n, random)
+		}
+		for k := range n {
 			v[k] = float32(random.IntN(is.rows))
 		}
 	case is.rate:
@@ -90,8 +114,11 @@ func (is integers) fill(v []float32, random *rand.Rand) {
 			v[k] = stimulus.SoundRate
 		}
 	case is.mask && len(v) > 0:
-		for k := range v[:len(v)/2+random.IntN(len(v)-len(v)/2)+1] {
+		for k := range halfAtLeast(len(v), random) {
 			v[k] = 1
 		}
 	}
 }
+
+// halfAtLeast is a number from above half of n to n.
+func halfAtLeast(n int, random *rand.Rand) int { return n/2 + random.IntN(n-n/2) + 1 }

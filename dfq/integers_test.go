@@ -46,6 +46,19 @@ func TestIntegerInputs(t *testing.T) {
 			q := b.Op("q", schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{}, []int{24, 6}, b.Random(0, 1, 20, 6), flat)
 			return Dense(4)(b, sum(b, p, q))
 		}, 0, 19, 15, false},
+		"tokens, those below 0 from the end": {func(b *Builder) *tflite.Tensor {
+			id := integerInput(b, i32, 1, 24)
+			below, other, chosen := b.Tensor("below", schema.TensorTypeBOOL, 1, 24), b.Tensor("other", i32, 1, 24), b.Tensor("chosen", i32, 1, 24)
+			b.Add(schema.BuiltinOperatorLESS, nil, list(id, b.Ints(nil, 0)), below)
+			b.Add(schema.BuiltinOperatorADD, &schema.AddOptionsT{}, list(id, b.Ints(nil, 50)), other)
+			b.Add(schema.BuiltinOperatorSELECT_V2, nil, list(below, other, id), chosen)
+			return Dense(4)(b, b.Op("rows", schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{}, []int{1, 24, 6}, b.Random(0, 1, 50, 6), chosen))
+		}, 0, 49, 40, false},
+		"tokens within bounds": {func(b *Builder) *tflite.Tensor {
+			bounded := b.Tensor("bounded", i32, 1, 24)
+			b.Add(schema.BuiltinOperatorMINIMUM, nil, list(integerInput(b, i32, 1, 24), b.Ints(nil, 49)), bounded)
+			return Dense(4)(b, b.Op("rows", schema.BuiltinOperatorGATHER, &schema.GatherOptionsT{}, []int{1, 24, 6}, b.Random(0, 1, 50, 6), bounded))
+		}, 0, 49, 40, false},
 		"embedding": {func(b *Builder) *tflite.Tensor {
 			rows := b.Op("rows", schema.BuiltinOperatorEMBEDDING_LOOKUP, nil, []int{24, 6}, integerInput(b, i32, 24), b.Random(0, 1, 30, 6))
 			return Dense(4)(b, rows)
@@ -90,12 +103,22 @@ func TestIntegerInputs(t *testing.T) {
 			t.Errorf("%s: %d values; warnings %q", name, len(seen), j.report.Warnings)
 		}
 	}
-	mask := integers{mask: true}
-	for i := range 50 {
-		v := make([]float32, 9)
-		mask.fill(v, rand.New(rand.NewPCG(uint64(i), 1)))
-		if n := slices.Index(v, 0); n >= 0 && (n < 5 || slices.Contains(v[n:], 1)) {
-			t.Errorf("a mask of %v", v)
+	// Half at least of a mask, and of a sentence, is there, and what is not is at the end.
+	for _, is := range []integers{{mask: true}, {rows: 1 << 20}} {
+		padded := 0
+		for i := range 50 {
+			v := make([]float32, 9)
+			is.fill(v, rand.New(rand.NewPCG(uint64(i), 1)))
+			n := slices.Index(v, 0)
+			if n >= 0 && (n < 5 || slices.ContainsFunc(v[n:], func(x float32) bool { return x != 0 })) {
+				t.Errorf("%v: %v", is, v)
+			}
+			if n >= 0 {
+				padded++
+			}
+		}
+		if padded < 25 {
+			t.Errorf("%v: %d of 50 are padded", is, padded)
 		}
 	}
 }
