@@ -228,13 +228,15 @@ func (j *job) inferFeatures(t *tflite.Tensor, kind stimulus.Kind) (Encoding, str
 }
 
 // kernelOver is the height and width of a filter over an input of features. A convolution along
-// the time of [batch, time, features] reads all features.
+// the time of [batch, time, features], or a dense layer at each time, reads all features.
 func kernelOver(input, w []int) [2]int {
 	switch {
 	case len(w) == 4 && len(input) == 3 && w[1] == 1 && w[3] == input[2]:
 		return [2]int{w[2], w[3]}
 	case len(w) == 4:
 		return [2]int{w[1], w[2]}
+	case len(w) == 2 && len(input) == 3 && w[1] == input[2]:
+		return [2]int{1, w[1]}
 	}
 	return [2]int{1, 1}
 }

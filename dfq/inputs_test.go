@@ -149,6 +149,7 @@ func TestKernelOverFeatures(t *testing.T) {
 	}{
 		{[]int{1, 49, 10}, []int{16, 1, 3, 10}, [2]int{3, 10}},
 		{[]int{1, 49, 10, 1}, []int{64, 10, 4, 1}, [2]int{10, 4}},
+		{[]int{1, 32, 129}, []int{96, 129}, [2]int{1, 129}},
 		{[]int{1, 10}, []int{16, 10}, [2]int{1, 1}},
 	} {
 		if got := kernelOver(c.input, c.weights); got != c.want {

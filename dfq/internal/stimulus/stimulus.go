@@ -78,13 +78,16 @@ func fillOne(dst []float32, f frame, kind Kind, rng *rand.Rand, u dials) {
 	}
 }
 
+// shortSound is from how many values on [batch, time, 1] is a part of a sound.
+const shortSound = SoundRate / 16
+
 // KindFor guesses the family from the shape of an input, batch first.
 //
 // Planes of 1, 3 or 4 channels with both sides of 8 or more are images, unless
 // there is one channel and the plane is half again as high as wide, as 49 × 10
 // and 96 × 64 are: those are features over time, and so is [batch, time,
-// features]. A quarter of a second or more in a row is a sound. Anything else is a
-// vector.
+// features], of 1 to 3 features from 16 times on. A quarter of a second or more in a row is a
+// sound, and so is [batch, time, 1] of a sixteenth. Anything else is a vector.
 func KindFor(shape []int) Kind {
 	values, longest := 1, 0
 	for _, n := range shape {
@@ -92,7 +95,7 @@ func KindFor(shape []int) Kind {
 		longest = max(longest, n)
 	}
 	switch {
-	case values == longest && longest >= SoundRate/4:
+	case values == longest && (longest >= SoundRate/4 || len(shape) == 3 && shape[1] >= shortSound):
 		return Sound
 	case len(shape) < 3:
 		return Vector
@@ -100,7 +103,7 @@ func KindFor(shape []int) Kind {
 	f := frameOf(shape, Leaves)
 	image := f.h >= 8 && f.w >= 8 && (f.c == 1 || f.c == 3 || f.c == 4)
 	switch {
-	case f.c == 1 && f.h >= 4 && f.w >= 4 && (len(shape) == 3 || 2*f.h >= 3*f.w):
+	case f.c == 1 && f.h >= 4 && (f.w >= 4 || f.h >= 16 && (f.w > 1 || len(shape) == 3)) && (len(shape) == 3 || 2*f.h >= 3*f.w):
 		return Spectrogram
 	case image:
 		return Leaves

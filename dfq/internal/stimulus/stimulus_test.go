@@ -127,6 +127,12 @@ func TestKindFor(t *testing.T) {
 		{[]int{1, 49, 10, 1}, Spectrogram},
 		{[]int{1, 96, 64, 1}, Spectrogram},
 		{[]int{1, 98, 40}, Spectrogram},
+		{[]int{1, 187, 1}, Spectrogram},    // the beat of a heart
+		{[]int{1, 128, 3}, Spectrogram},    // acceleration
+		{[]int{1, 128, 3, 1}, Spectrogram}, // the same
+		{[]int{1, 12, 1}, Vector},
+		{[]int{1, 2048, 1}, Sound},
+		{[]int{1, 2048, 1, 1}, Vector},
 		{[]int{1, 640}, Vector},
 		{[]int{640}, Vector},
 		{nil, Vector},
