@@ -54,3 +54,20 @@ func (j *job) answers() map[*tflite.Tensor]bool {
 	}
 	return reach
 }
+
+// variants are the real tensors that no filter lies between and an input. Answers among them, as of networks that
+// enhance images or take noise out of them, are no scores: they go about as far as the input does.
+func (j *job) variants() map[*tflite.Tensor]bool {
+	reach := map[*tflite.Tensor]bool{}
+	for _, t := range j.graph.Inputs {
+		reach[t] = real(t)
+	}
+	for _, op := range j.graph.Ops {
+		if spec(op).filter == nil && slices.ContainsFunc(op.Inputs, func(t *tflite.Tensor) bool { return reach[t] }) {
+			for _, t := range op.Outputs {
+				reach[t] = real(t)
+			}
+		}
+	}
+	return reach
+}

@@ -330,16 +330,17 @@ func TestJoinedInputs(t *testing.T) {
 }
 
 // Answers have room beyond what made-up inputs reach, above more than below, and
-// some beyond what a few real ones do.
+// some beyond what a few real ones do. What is an input still, but for what was added to it, goes little further.
 func TestAnswerRoom(t *testing.T) {
-	m := Chain(Input(1, 16, 16, 3), Conv(4, 3))
+	m, cleaned := Chain(Input(1, 16, 16, 3), Conv(4, 3)), Chain(Input(1, 16, 16, 3), Residual(Conv(3, 3)))
 	real := stated()
 	real.Calibration = Inputs(m, 1, 16, 1)
 	for _, c := range []struct {
+		m            *tflite.Model
 		opts         *Options
 		below, above float64
-	}{{stated(), 1.4, 2}, {real, 1.3, 1.3}} {
-		j := jobAfter(t, m, c.opts, "assign ranges")
+	}{{m, stated(), 1.4, 2}, {m, real, 1.3, 1.3}, {cleaned, stated(), 1.3, 1.3}} {
+		j := jobAfter(t, c.m, c.opts, "assign ranges")
 		x := j.graph.Outputs[0]
 		usual := j.stats[x].usual()
 		lo, hi := affine.Int8.Range(params(x.Quant))
@@ -416,7 +417,7 @@ func TestRoomOfAnswersAboutZero(t *testing.T) {
 		s.Range = Range{c.lo, c.hi}
 		s.channels = []moments{{n: 1, mean: c.mean}}
 		j := &job{opts: &Options{}, stats: map[*tflite.Tensor]*tensorStats{x: s}}
-		got := j.rangeOf(x, true)
+		got := j.rangeOf(x, true, false)
 		if math.Abs(got.Hi-c.want) > 1e-9 || math.Abs(got.Lo-roomBelow*c.lo) > 1e-9 {
 			t.Errorf("seen %g to %g, mean %g: %v, want up to %g", c.lo, c.hi, c.mean, got.Range, c.want)
 		}
