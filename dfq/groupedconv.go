@@ -13,15 +13,12 @@ import (
 // later, and NPUs have none.
 func writeDepthwise(g *tflite.Graph) {
 	for _, op := range g.Ops {
-		o, ok := op.Options.(*schema.Conv2DOptionsT)
-		if op.Code != schema.BuiltinOperatorCONV_2D || !ok || openFilter(op) == nil || op.Inputs[conv.weights].Len() == 0 {
+		channels := groupsOf(op)
+		if channels < 2 || channels != channelCount(op.Inputs[conv.input]) {
 			continue
 		}
-		x, w := op.Inputs[conv.input], op.Inputs[conv.weights]
-		channels, filters := channelCount(x), w.Shape[conv.out]
-		if w.Shape[conv.in] != 1 || channels < 2 || filters%channels != 0 {
-			continue
-		}
+		o, w := op.Options.(*schema.Conv2DOptionsT), op.Inputs[conv.weights]
+		filters := w.Shape[conv.out]
 		op.Code, op.Version = schema.BuiltinOperatorDEPTHWISE_CONV_2D, 1
 		op.Options = &schema.DepthwiseConv2DOptionsT{
 			Padding: o.Padding, StrideW: o.StrideW, StrideH: o.StrideH, DepthMultiplier: int32(filters / channels),

@@ -29,8 +29,7 @@ func factorOf(op *tflite.Op) *tflite.Tensor {
 			return x
 		}
 	case schema.BuiltinOperatorPOW:
-		if len(op.Inputs) == 2 && finiteConstant(op.Inputs[1]) && slices.Equal(x.Shape, y.Shape) &&
-			!slices.ContainsFunc(op.Inputs[1].Floats(), func(power float32) bool { return power != 2 }) {
+		if isPower(op, 2) {
 			return x
 		}
 	case schema.BuiltinOperatorNEG:

@@ -78,6 +78,7 @@ func rootUnder(t *tflite.Tensor, links *links) []*tflite.Op {
 	return append(path, op)
 }
 
+// isPower reports whether op raises real numbers to a power.
 func isPower(op *tflite.Op, power float32) bool {
 	return op.Code == schema.BuiltinOperatorPOW && len(op.Inputs) == 2 && real(op.Inputs[0]) && finiteConstant(op.Inputs[1]) &&
 		slices.Equal(op.Inputs[0].Shape, op.Outputs[0].Shape) &&
