@@ -53,6 +53,7 @@ var passes = [...]pass{
 	{name: "average by mean", run: averageByMean, only: withScaling},                      // pools over whole images whose averages need steps of their own
 	{name: "part prelu", run: partPrelus, only: withTarget},                               // as the sum of its halves, for targets without it
 	{name: "measure room", run: measureRoom, work: 0.3, only: withRoom},                   // by how much ranges may be wider at little cost; of classifiers: opt-in
+	{name: "weigh outliers", run: weighOutliers, work: 0.2, only: withOutliers},           // whether ranges leave out what few of the inputs reach
 	{name: "assign ranges", run: assignRanges, work: 0.05},                                // one scale per activation; same-scale groups; fixed outputs
 	{name: "check scales", run: checkScales},                                              // ops whose kernels cannot work at these scales
 	{name: "quantize weights", run: quantizeWeights, work: 0.08},                          // symmetric, per-channel or per-tensor
@@ -93,6 +94,7 @@ type job struct {
 	parted      map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
 	copies      map[*tflite.Op][][]int          // "double channels": by channel of a filter's output, itself and its copies; nil for a copy
 	room        map[*tflite.Tensor]float64      // "measure room": by how much the range of an activation may be wider; 0 where nothing was measured
+	ranges      RangeRule                       // "weigh outliers": how ranges are chosen, if not as opts.Ranges says
 	lookedAt    map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights     map[*tflite.Tensor][]int8       // "quantize weights"
 	biases      map[*tflite.Tensor][]int32      // "quantize biases"
@@ -188,7 +190,7 @@ func newJob(m *tflite.Model, opts *Options) (*job, error) {
 		return nil, err
 	}
 	model := source.Clone()
-	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, limits: limits, report: newReport(model, opts), index: map[*tflite.Op]int{}}
+	j := &job{source: source, model: model, graph: model.Graphs[0], opts: opts, limits: limits, ranges: opts.Ranges, report: newReport(model, opts), index: map[*tflite.Op]int{}}
 	for i, op := range source.Graphs[0].Ops {
 		j.index[model.Graphs[0].Ops[i]] = places[op]
 	}

@@ -68,10 +68,10 @@ func (p *rangePlan) cutBounds(own map[*tflite.Tensor]chosenRange) {
 // of an image is one, by which a norm multiplies all of it: cut off, it makes the whole image
 // wrong, and steps are not what such a factor lacks.
 func (p *rangePlan) rooms() map[*tflite.Tensor]float64 {
-	room := maps.Clone(p.room)
-	if p.grid() != affine.Int8 || p.opts.Ranges != LeastError {
-		return room
+	if p.grid() != affine.Int8 || p.rule != LeastError {
+		return nil
 	}
+	room := maps.Clone(p.room)
 	answers := p.answers()
 	for _, op := range p.ops {
 		if len(spec(op).magnifies) == 0 || p.scaleRule(op).kind != freeScale {
@@ -112,12 +112,12 @@ func (p *rangePlan) giveRoom(rooms map[*tflite.Tensor]float64, g *groups) {
 
 // rangeOf is the range of a constant's values, or of an activation on the
 // made-up inputs.
-func (j *job) rangeOf(t *tflite.Tensor, answer, variant bool) chosenRange {
+func (p *rangePlan) rangeOf(t *tflite.Tensor, answer, variant bool) chosenRange {
 	if t.Constant() {
 		return chosenRange{constantRange(t), "constant"}
 	}
-	s := j.stats[t]
-	if j.grid() == affine.Int16 {
+	s := p.stats[t]
+	if p.grid() == affine.Int16 {
 		return chosenRange{s.rangeInt16(), "what was seen, with room"}
 	}
 	if answer {
@@ -125,7 +125,7 @@ func (j *job) rangeOf(t *tflite.Tensor, answer, variant bool) chosenRange {
 		// made-up inputs, which never show a network quite what it looks for,
 		// get room beyond what they reach.
 		below, above := roomBelow, roomAbove
-		if len(j.opts.Calibration) > 0 || variant {
+		if len(p.opts.Calibration) > 0 || variant {
 			below, above = roomGiven, roomGiven
 		}
 		r := s.usual()
@@ -136,7 +136,7 @@ func (j *job) rangeOf(t *tflite.Tensor, answer, variant bool) chosenRange {
 		}
 		return chosenRange{Range{lo, hi}, "answer: what is usual, with room"}
 	}
-	return j.opts.Ranges.choose(s)
+	return p.rule.choose(s)
 }
 
 // constantRange holds the values of a constant, and 0.

@@ -35,6 +35,8 @@ func TestPassOrder(t *testing.T) {
 		{"prove float", "measure room", "it runs the graph that was proved to answer as the file's"},
 		{"double channels", "measure room", "what rounding a tensor does is asked of what copies leave to do"},
 		{"measure room", "assign ranges", "ranges get the room"},
+		{"measure room", "weigh outliers", "the ranges that leave out have the room"},
+		{"weigh outliers", "assign ranges", "it says by which rule"},
 		{"assign ranges", "check scales", "it looks at the scales"},
 		{"check scales", "quantize weights", "an op that turns out to stay float keeps its float weights"},
 		{"assign ranges", "quantize weights", "a weight scale must keep the bias at s_in·s_w within int32"},

@@ -16,17 +16,9 @@ import (
 // graph input, keeps its parameters; an input that cannot join is left out, and
 // "lower" puts a QUANTIZE in between.
 func assignRanges(j *job) error {
-	p := &rangePlan{job: j, ops: j.int8Ops(), apart: map[*tflite.Tensor]bool{}}
+	p, g := j.planRanges(j.ranges)
 	if len(p.ops) == 0 {
 		j.report.warn("all ops stay float: nothing is INT8 in the result")
-	}
-	p.own = p.ownRanges()
-	if room := p.rooms(); len(room) > 0 {
-		p.giveRoom(room, p.groups())
-	}
-	g := p.groups()
-	for p.keepApart(g) {
-		g = p.groups()
 	}
 	j.lookedAt = g.lookedAt
 	for _, op := range p.ops {
@@ -43,9 +35,24 @@ func assignRanges(j *job) error {
 	return nil
 }
 
+// planRanges finds the ranges of all groups by a rule.
+func (j *job) planRanges(rule RangeRule) (*rangePlan, *groups) {
+	p := &rangePlan{job: j, rule: rule, ops: j.int8Ops(), apart: map[*tflite.Tensor]bool{}}
+	p.own = p.ownRanges()
+	if room := p.rooms(); len(room) > 0 {
+		p.giveRoom(room, p.groups())
+	}
+	g := p.groups()
+	for p.keepApart(g) {
+		g = p.groups()
+	}
+	return p, g
+}
+
 // rangePlan is what groups and their ranges are made from.
 type rangePlan struct {
 	*job
+	rule  RangeRule
 	ops   []*tflite.Op                   // that will work on quantized tensors
 	own   map[*tflite.Tensor]chosenRange // that tensors would have alone
 	apart map[*tflite.Tensor]bool        // tensors that join no op that reads them

@@ -417,7 +417,7 @@ func TestRoomOfAnswersAboutZero(t *testing.T) {
 		s.Range = Range{c.lo, c.hi}
 		s.channels = []moments{{n: 1, mean: c.mean}}
 		j := &job{opts: &Options{}, stats: map[*tflite.Tensor]*tensorStats{x: s}}
-		got := j.rangeOf(x, true, false)
+		got := (&rangePlan{job: j}).rangeOf(x, true, false)
 		if math.Abs(got.Hi-c.want) > 1e-9 || math.Abs(got.Lo-roomBelow*c.lo) > 1e-9 {
 			t.Errorf("seen %g to %g, mean %g: %v, want up to %g", c.lo, c.hi, c.mean, got.Range, c.want)
 		}

@@ -71,12 +71,7 @@ const (
 
 // harmSamples is how many samples harm of so many tensors is measured on; 0: it is not.
 func (j *job) harmSamples(tensors int, maps bool) int {
-	values := 1
-	for _, t := range j.graph.Tensors() {
-		if !t.Constant() {
-			values += t.Len()
-		}
-	}
+	values := j.activations()
 	if tensors == 0 || tensors*len(j.graph.Ops) > mostWork || values > harmValues {
 		return 0
 	}
@@ -88,6 +83,17 @@ func (j *job) harmSamples(tensors int, maps bool) int {
 		return max(1, min(mostSamples, len(j.samples), within))
 	}
 	return 0
+}
+
+// activations is how many values the graph's activations have, at least 1.
+func (j *job) activations() int {
+	n := 1
+	for _, t := range j.graph.Tensors() {
+		if !t.Constant() {
+			n += t.Len()
+		}
+	}
+	return n
 }
 
 // roundedAlone are the activations that an op rounds to a scale of their own, but for

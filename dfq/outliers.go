@@ -1,0 +1,177 @@
+package dfq
+
+import (
+	"cmp"
+	"slices"
+
+	"dfq/dfq/internal/affine"
+	"dfq/tflite"
+)
+
+// weighOutliers decides whether ranges leave out what only few of the samples reach, see
+// tensorStats.usual. Mostly they should. But what is rare may be what the network is for,
+// as objects are on a detector's map. So both are tried: the float graph runs with its
+// activations rounded, and cut to their ranges.
+//
+// What a sample loses counts in parts of its answer, at most as all of it, or the few that
+// drive the network where no others do would decide.
+func weighOutliers(j *job) error {
+	outputs := j.lastSeen()
+	n := j.weighedSamples(outputs)
+	if n == 0 {
+		return nil
+	}
+	which, counts := j.outliersFirst(n)
+	input := func(i int) [][]float32 { return j.input(which[i]) }
+	want := make([][][]float32, n) // [sample][output]
+	err := eachSample(j.opts, withOutputs(j.model, outputs), n, input, func(i int, values [][]float32) {
+		for _, v := range values {
+			want[i] = append(want[i], slices.Clone(v))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	lost := map[RangeRule][]float64{} // by output
+	for _, rule := range []RangeRule{LeastError, MinMax} {
+		shares := make([][]float64, n) // [sample][output]
+		err := eachSample(j.opts, j.roundedBy(rule, outputs), n, input, func(i int, values [][]float32) {
+			for k, v := range values {
+				shares[i] = append(shares[i], shareLost(want[i][k], v))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		lost[rule] = make([]float64, len(outputs))
+		for i, s := range shares {
+			for k, x := range s {
+				lost[rule][k] += float64(counts[i] * x)
+			}
+		}
+	}
+	ratio := 1.0 // product over outputs
+	for k := range outputs {
+		if all, usual := lost[MinMax][k], lost[LeastError][k]; all > 0 && usual > 0 {
+			ratio *= all / usual
+		}
+	}
+	if ratio < 1 {
+		j.ranges = MinMax
+	}
+	return nil
+}
+
+// weighedSamples is how many samples are tried: a quarter of them, or half of given ones, which
+// are fewer and tell more. Few do not show what is rare, and a classifier's answer is too
+// few numbers to tell: on photographs of four classifiers it chose wrong more often than right.
+func (j *job) weighedSamples(outputs []*tflite.Tensor) int {
+	if !slices.ContainsFunc(outputs, manyPositions) {
+		return 0
+	}
+	n := j.sampleCount / 4
+	if len(j.opts.Calibration) > 0 {
+		n = j.sampleCount / 2
+	} else if !j.opts.Thorough {
+		n = min(n, weighedWork/j.activations())
+	}
+	values := 0
+	for _, t := range outputs {
+		values += t.Len()
+	}
+	if n = min(n, weighedValues/values); n < leastWeighed {
+		return 0
+	}
+	return n
+}
+
+const (
+	leastWeighed  = 16
+	weighedWork   = 1 << 25 // activations of the graph times samples: what takes longer is for Thorough
+	weighedValues = 1 << 25 // of the outputs, over all samples: 128 MB
+)
+
+// outliersFirst picks n of the samples: one half are those that go beyond what is usual in most
+// tensors, the other half are some of the others, and stand for all of them. It returns their numbers
+// and how many each counts for.
+func (j *job) outliersFirst(n int) (which []int, counts []float64) {
+	beyond := make([]int, j.sampleCount) // in how many tensors
+	for _, t := range j.graph.Tensors() {
+		s := j.stats[t]
+		if s == nil || len(s.channels) == 0 || len(s.seen.lows) != j.sampleCount*len(s.channels) {
+			continue
+		}
+		usual, c := s.usual(), len(s.channels)
+		for i := range beyond {
+			lo, hi := float64(slices.Min(s.seen.lows[i*c:][:c])), float64(slices.Max(s.seen.highs[i*c:][:c]))
+			if lo < usual.Lo || hi > usual.Hi {
+				beyond[i]++
+			}
+		}
+	}
+	order := make([]int, j.sampleCount)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(beyond[b], beyond[a]) })
+	far, others := order[:n/2], order[n/2:]
+	for i := range n {
+		if i < len(far) {
+			which, counts = append(which, far[i]), append(counts, 1)
+			continue
+		}
+		some := n - len(far)
+		which = append(which, others[(i-len(far))*len(others)/some])
+		counts = append(counts, float64(len(others))/float64(some))
+	}
+	return which, counts
+}
+
+// roundedBy is the graph up to the outputs with its activations rounded, and cut to the ranges
+// that a rule gives. Weights are not.
+func (j *job) roundedBy(rule RangeRule, outputs []*tflite.Tensor) *tflite.Model {
+	p, g := j.planRanges(rule)
+	var tensors []*tflite.Tensor
+	for _, op := range p.ops {
+		for _, t := range realOperands(op) {
+			if !t.Constant() {
+				tensors = append(tensors, t)
+			}
+		}
+	}
+	m, found := copyWithTensors(j.model, slices.Concat(tensors, outputs))
+	plan := map[*tflite.Tensor]affine.Params{}
+	for i, t := range tensors {
+		plan[found[i]] = g.params(t)
+	}
+	graph := m.Graphs[0]
+	for _, t := range graph.Tensors() {
+		t.Quant = nil
+	}
+	rounded := roundActivations(graph, j.grid(), plan)
+	graph.Outputs = nil
+	for _, t := range found[len(tensors):] {
+		if r := rounded[t]; r != nil {
+			t = r
+		}
+		graph.Outputs = append(graph.Outputs, t)
+	}
+	graph.KeepNeeded(nil)
+	return m
+}
+
+// shareLost is the energy of the difference in parts of that of what is wanted, at most 1.
+func shareLost(want, got []float32) float64 {
+	if len(got) != len(want) {
+		return 1 // rounding made many or few of it
+	}
+	var s errorSums
+	s.add(want, got, 1)
+	if s.noise == 0 && s.notFinite == 0 {
+		return 0
+	}
+	if !(s.noise < s.signal) || s.notFinite > 0 {
+		return 1
+	}
+	return s.noise / s.signal
+}
