@@ -24,7 +24,7 @@ var (
 	withCorrection = condition{"without --no-correct", func(o *Options) bool { return !o.NoCorrect }}
 	withThorough   = condition{"with --thorough, without --no-correct", func(o *Options) bool { return o.Thorough && !o.NoCorrect }}
 
-	withOutliers = condition{"without --activations int16 and other --ranges than least-error", func(o *Options) bool { return o.Ranges == LeastError && o.Activations != Int16 }}
+	withOutliers = condition{"for outputs of many positions; without --activations int16 and other --ranges than least-error", func(o *Options) bool { return o.Ranges == LeastError && o.Activations != Int16 }}
 
 	// Ranges that a rule gives, or real inputs show, are not to be wider.
 	withRoom = condition{"for outputs of many positions, or with --thorough; without --no-correct, --calibrate, --activations int16 and other --ranges than least-error",

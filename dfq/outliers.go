@@ -64,7 +64,7 @@ func weighOutliers(j *job) error {
 
 // weighedSamples is how many samples are tried: a quarter of them, or half of given ones, which
 // are fewer and tell more. Few do not show what is rare, and a classifier's answer is too
-// few numbers to tell: on photographs of four classifiers it chose wrong more often than right.
+// few numbers to tell.
 func (j *job) weighedSamples(outputs []*tflite.Tensor) int {
 	if !slices.ContainsFunc(outputs, manyPositions) {
 		return 0
@@ -75,7 +75,7 @@ func (j *job) weighedSamples(outputs []*tflite.Tensor) int {
 	} else if !j.opts.Thorough {
 		n = min(n, weighedWork/j.activations())
 	}
-	values := 0
+	values := 1
 	for _, t := range outputs {
 		values += t.Len()
 	}

@@ -11,7 +11,8 @@ type RangeRule int
 
 const (
 	// LeastError takes, of what is usual among the samples, the range of least
-	// expected error. It measures best.
+	// expected error. It measures best. Where the model answers with maps or boxes,
+	// MinMax is taken if the samples lose less by it.
 	LeastError RangeRule = iota
 	// MinMax takes the least and largest value of all samples.
 	MinMax
