@@ -120,7 +120,7 @@ func (j *job) rounded(filters []*tflite.Op) (*tflite.Model, []*tflite.Tensor) {
 }
 
 // roundActivations lets the readers of each activation that has parameters read what these
-// leave of it, which it returns. FAKE_QUANT takes half the time of QUANTIZE and DEQUANTIZE.
+// leave of it, which it returns. FAKE_QUANT is QUANTIZE and DEQUANTIZE in one, and a little faster.
 func roundActivations(g *tflite.Graph, grid affine.Grid, plan map[*tflite.Tensor]affine.Params) (rounded map[*tflite.Tensor]*tflite.Tensor) {
 	var ops []*tflite.Op
 	rounded = map[*tflite.Tensor]*tflite.Tensor{}
