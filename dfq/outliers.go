@@ -11,7 +11,7 @@ import (
 // weighOutliers decides whether ranges leave out what only few of the samples reach, see
 // tensorStats.usual. Mostly they should. But what is rare may be what the network is for,
 // as objects are on a detector's map. So both are tried: the float graph runs with its
-// activations rounded, and cut to their ranges.
+// activations rounded, and cut to their ranges. Holding all has to lose clearly less.
 //
 // What a sample loses counts in parts of its answer, at most as all of it, or the few that
 // drive the network where no others do would decide.
@@ -53,7 +53,7 @@ func weighOutliers(j *job) error {
 	ratio := 1.0 // product over outputs
 	for k := range outputs {
 		if all, usual := lost[MinMax][k], lost[LeastError][k]; all > 0 && usual > 0 {
-			ratio *= all / usual
+			ratio *= all / (clearlyLess * usual)
 		}
 	}
 	if ratio < 1 {
@@ -72,7 +72,9 @@ func (j *job) weighedSamples(outputs []*tflite.Tensor) int {
 	n := j.sampleCount / 4
 	if len(j.opts.Calibration) > 0 {
 		n = j.sampleCount / 2
-	} else if !j.opts.Thorough {
+	}
+	n = min(max(n, leastWeighed), j.sampleCount)
+	if len(j.opts.Calibration) == 0 && !j.opts.Thorough {
 		n = min(n, weighedWork/j.activations())
 	}
 	values := 1
@@ -86,9 +88,10 @@ func (j *job) weighedSamples(outputs []*tflite.Tensor) int {
 }
 
 const (
-	leastWeighed  = 16
+	clearlyLess   = 0.8 // about 1 dB: what is less by chance is not worth a larger step
+	leastWeighed  = 32
 	weighedWork   = 1 << 25 // activations of the graph times samples: what takes longer is for Thorough
-	weighedValues = 1 << 25 // of the outputs, over all samples: 128 MB
+	weighedValues = 1 << 26 // of the outputs, over all samples: 256 MB
 )
 
 // outliersFirst picks n of the samples: one half are those that go beyond what is usual in most
