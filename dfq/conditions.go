@@ -29,7 +29,7 @@ var (
 	// Ranges that a rule gives, or real inputs show, are not to be wider.
 	withRoom = condition{"for outputs of many positions, or with --thorough; without --no-correct, --calibrate, --activations int16 and other --ranges than least-error",
 		func(o *Options) bool {
-			return !o.NoCorrect && o.Ranges == LeastError && len(o.Calibration) == 0 && o.Activations != Int16
+			return withOutliers.holds(o) && !o.NoCorrect && len(o.Calibration) == 0
 		}}
 )
 

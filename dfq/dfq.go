@@ -94,7 +94,7 @@ type job struct {
 	parted      map[*tflite.Tensor]*tflite.Op   // "part gates": by what is multiplied, the convolution that makes of it what its gate reads
 	copies      map[*tflite.Op][][]int          // "double channels": by channel of a filter's output, itself and its copies; nil for a copy
 	room        map[*tflite.Tensor]float64      // "measure room": by how much the range of an activation may be wider; 0 where nothing was measured
-	ranges      RangeRule                       // "weigh outliers": how ranges are chosen, if not as opts.Ranges says
+	ranges      RangeRule                       // "weigh outliers": how ranges are chosen; before, as opts.Ranges says
 	lookedAt    map[*tflite.Tensor]Range        // "assign ranges": beyond it, all values of a tensor are alike to its readers
 	weights     map[*tflite.Tensor][]int8       // "quantize weights"
 	biases      map[*tflite.Tensor][]int32      // "quantize biases"

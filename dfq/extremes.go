@@ -26,6 +26,15 @@ func (e *extremes) apply(n int, f func(c int, x float64) float64) {
 	}
 }
 
+// bySample is the range of each sample over its n channels.
+func (e *extremes) bySample(n int) []Range {
+	var out []Range
+	for i := 0; i < len(e.lows); i += n {
+		out = append(out, Range{float64(slices.Min(e.lows[i : i+n])), float64(slices.Max(e.highs[i : i+n]))})
+	}
+	return out
+}
+
 // usual is the range of a tensor over all samples but outliers: a made-up input
 // now and then drives a network where no real one does, and its extremes, many
 // times those of all others, would cost every other value its precision. A real
@@ -48,9 +57,8 @@ func (s *tensorStats) usual() Range {
 		largest = farthestOfFew
 	}
 	var lows, highs []float64
-	for i := 0; i < len(s.seen.lows); i += n {
-		lows = append(lows, -float64(slices.Min(s.seen.lows[i:i+n])))
-		highs = append(highs, float64(slices.Max(s.seen.highs[i:i+n])))
+	for _, r := range s.seen.bySample(n) {
+		lows, highs = append(lows, -r.Lo), append(highs, r.Hi)
 	}
 	if s.kinds {
 		return Range{-atLeastMost(lows, largest), atLeastMost(highs, largest)}

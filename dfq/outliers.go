@@ -23,17 +23,11 @@ func weighOutliers(j *job) error {
 	}
 	which, counts := j.outliersFirst(n)
 	input := func(i int) [][]float32 { return j.input(which[i]) }
-	want := make([][][]float32, n) // [sample][output]
-	err := eachSample(j.opts, withOutputs(j.model, outputs), n, input, func(i int, values [][]float32) {
-		for _, v := range values {
-			want[i] = append(want[i], slices.Clone(v))
-		}
-	})
+	want, err := outputsOn(j.opts, withOutputs(j.model, outputs), n, input)
 	if err != nil {
 		return err
 	}
-	lost := map[RangeRule][]float64{} // by output
-	for _, rule := range []RangeRule{LeastError, MinMax} {
+	lost := func(rule RangeRule) ([]float64, error) { // by output
 		shares := make([][]float64, n) // [sample][output]
 		err := eachSample(j.opts, j.roundedBy(rule, outputs), n, input, func(i int, values [][]float32) {
 			for k, v := range values {
@@ -41,19 +35,28 @@ func weighOutliers(j *job) error {
 			}
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		lost[rule] = make([]float64, len(outputs))
+		sums := make([]float64, len(outputs))
 		for i, s := range shares {
 			for k, x := range s {
-				lost[rule][k] += float64(counts[i] * x)
+				sums[k] += float64(counts[i] * x)
 			}
 		}
+		return sums, nil
+	}
+	usual, err := lost(LeastError)
+	if err != nil {
+		return err
+	}
+	all, err := lost(MinMax)
+	if err != nil {
+		return err
 	}
 	ratio := 1.0 // product over outputs
 	for k := range outputs {
-		if all, usual := lost[MinMax][k], lost[LeastError][k]; all > 0 && usual > 0 {
-			ratio *= all / (clearlyLess * usual)
+		if all[k] > 0 && usual[k] > 0 {
+			ratio *= all[k] / (clearlyLess * usual[k])
 		}
 	}
 	if ratio < 1 {
@@ -104,10 +107,9 @@ func (j *job) outliersFirst(n int) (which []int, counts []float64) {
 		if s == nil || len(s.channels) == 0 || len(s.seen.lows) != j.sampleCount*len(s.channels) {
 			continue
 		}
-		usual, c := s.usual(), len(s.channels)
-		for i := range beyond {
-			lo, hi := float64(slices.Min(s.seen.lows[i*c:][:c])), float64(slices.Max(s.seen.highs[i*c:][:c]))
-			if lo < usual.Lo || hi > usual.Hi {
+		usual := s.usual()
+		for i, r := range s.seen.bySample(len(s.channels)) {
+			if r.Lo < usual.Lo || r.Hi > usual.Hi {
 				beyond[i]++
 			}
 		}
@@ -117,14 +119,10 @@ func (j *job) outliersFirst(n int) (which []int, counts []float64) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(beyond[b], beyond[a]) })
-	far, others := order[:n/2], order[n/2:]
-	for i := range n {
-		if i < len(far) {
-			which, counts = append(which, far[i]), append(counts, 1)
-			continue
-		}
-		some := n - len(far)
-		which = append(which, others[(i-len(far))*len(others)/some])
+	which, counts = slices.Clone(order[:n/2]), ones(n/2)
+	others, some := order[n/2:], n-n/2
+	for i := range some {
+		which = append(which, others[i*len(others)/some])
 		counts = append(counts, float64(len(others))/float64(some))
 	}
 	return which, counts
@@ -137,6 +135,7 @@ func (j *job) roundedBy(rule RangeRule, outputs []*tflite.Tensor) *tflite.Model 
 	var tensors []*tflite.Tensor
 	for _, op := range p.ops {
 		for _, t := range realOperands(op) {
+			t.Quant = nil // a plan so far
 			if !t.Constant() {
 				tensors = append(tensors, t)
 			}
@@ -148,9 +147,6 @@ func (j *job) roundedBy(rule RangeRule, outputs []*tflite.Tensor) *tflite.Model 
 		plan[found[i]] = g.params(t)
 	}
 	graph := m.Graphs[0]
-	for _, t := range graph.Tensors() {
-		t.Quant = nil
-	}
 	rounded := roundActivations(graph, j.grid(), plan)
 	graph.Outputs = nil
 	for _, t := range found[len(tensors):] {
@@ -170,11 +166,13 @@ func shareLost(want, got []float32) float64 {
 	}
 	var s errorSums
 	s.add(want, got, 1)
-	if s.noise == 0 && s.notFinite == 0 {
-		return 0
-	}
-	if !(s.noise < s.signal) || s.notFinite > 0 {
+	switch {
+	case s.notFinite > 0:
 		return 1
+	case s.noise == 0:
+		return 0
+	case s.noise < s.signal:
+		return s.noise / s.signal
 	}
-	return s.noise / s.signal
+	return 1
 }

@@ -18,7 +18,7 @@ func squares(last ...Layer) *tflite.Model {
 	return b.Model(Sequence(last...)(b, y))
 }
 
-// some are n inputs, of which few reach 1 and all others less.
+// someReach1 are n inputs, of which few reach 1 and all others less.
 func someReach1(m *tflite.Model, n, few int, others float32) [][][]float32 {
 	samples := Inputs(m, 3, n, 1)
 	for i, s := range samples {

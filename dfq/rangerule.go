@@ -12,7 +12,7 @@ type RangeRule int
 const (
 	// LeastError takes, of what is usual among the samples, the range of least
 	// expected error. It measures best. Where the model answers with maps or boxes,
-	// MinMax is taken if the samples lose less by it.
+	// MinMax is taken if the samples lose clearly less by it.
 	LeastError RangeRule = iota
 	// MinMax takes the least and largest value of all samples.
 	MinMax

@@ -90,8 +90,7 @@ func (p roundedPart) run(opts *Options, live []map[*tflite.Tensor][]float32) err
 
 // rounded returns the graph up to the last of the filters with weights and
 // activations on the grids that were chosen for them, and the filters' outputs before
-// their activations. It stays a float graph, which is many times as fast as an INT8
-// one.
+// their activations. It stays a float graph, which is many times as fast as an INT8 one.
 func (j *job) rounded(filters []*tflite.Op) (*tflite.Model, []*tflite.Tensor) {
 	var want []*tflite.Tensor
 	for _, op := range filters {

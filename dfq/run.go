@@ -48,8 +48,13 @@ func runAll(opts *Options, m *tflite.Model, next func() (int, bool), sample func
 
 // outputsOf are m's outputs in the first n of the samples that were kept, [sample][output].
 func (j *job) outputsOf(m *tflite.Model, n int) ([][][]float32, error) {
+	return outputsOn(j.opts, m, n, j.sample)
+}
+
+// outputsOn are m's outputs in n samples, [sample][output].
+func outputsOn(opts *Options, m *tflite.Model, n int, sample func(i int) [][]float32) ([][][]float32, error) {
 	values := make([][][]float32, n)
-	return values, eachSample(j.opts, m, n, j.sample, func(i int, outputs [][]float32) {
+	return values, eachSample(opts, m, n, sample, func(i int, outputs [][]float32) {
 		for _, v := range outputs {
 			values[i] = append(values[i], slices.Clone(v))
 		}
